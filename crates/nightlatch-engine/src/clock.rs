@@ -1,0 +1,358 @@
+//! The one clock of an authority: never backwards, and never slower than real time.
+//!
+//! A session may live only so long, so the dangerous lie of a clock is to say that *less* time has passed than did. Two
+//! clocks of the machine are read for each answer and the later one is believed:
+//!
+//! - `CLOCK_BOOTTIME` plus an offset: steady, counts suspension, not moved when somebody sets the wall clock;
+//! - the wall clock: it alone knows of the time during which a virtual machine stood still.
+//!
+//! `now = max(boot + offset, wall)`, and whenever the wall was ahead the offset is raised to meet it. The offset only goes up,
+//! so the answer never goes back, whatever is done to the wall clock: set back, it is ignored; set forward, that counts as time
+//! passed. Both are noticed by [`Clock::watch`] when they exceed 250 ms.
+//!
+//! Across a restart the *reservation* on disk takes over: a little ahead of now it promises that no later start of
+//! this clock begins before it. This module is the only place in the product that asks the operating system for the time.
+
+use nightlatch_core::Time;
+use nightlatch_store::Reservation;
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Where a clock reads the time: the operating system, or a test that tells lies.
+pub trait TimeSource: Send + Sync + 'static {
+    /// Nanoseconds since boot, suspension included. Never goes back while the machine runs.
+    fn boot_nanos(&self) -> u64;
+    /// Nanoseconds since the Unix epoch as the wall clock has it. May do anything.
+    fn wall_nanos(&self) -> u64;
+    /// Names this boot of the machine.
+    fn boot_id(&self) -> [u8; 16];
+}
+
+/// The clocks of this machine.
+#[derive(Debug, Default)]
+pub struct OsTime;
+
+impl TimeSource for OsTime {
+    fn boot_nanos(&self) -> u64 {
+        nanos(ClockId::Boottime)
+    }
+
+    fn wall_nanos(&self) -> u64 {
+        nanos(ClockId::Realtime)
+    }
+
+    /// From `/proc/sys/kernel/random/boot_id`; all zero where that cannot be read, which never equals a real one.
+    fn boot_id(&self) -> [u8; 16] {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let mut id = [0; 16];
+        let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = (pair[0] << 4 | pair[1]) as u8;
+        }
+        id
+    }
+}
+
+fn nanos(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// How far the reservation runs ahead of now.
+pub(crate) const RESERVED_AHEAD_NANOS: u64 = 1_000_000_000;
+/// A difference between the clocks below this is theirs to have; above it is an entry and an alert.
+const NOTED_NANOS: u64 = 250_000_000;
+
+/// The clock of this authority. Cheap to ask: two reads that stay out of the kernel, and no lock.
+pub struct Clock {
+    source: Box<dyn TimeSource>,
+    boot_id: [u8; 16],
+    /// Unix time minus boot time, in nanoseconds; only goes up.
+    offset: AtomicU64,
+    /// The offset that the watch has seen.
+    watched: AtomicU64,
+    /// How far behind the wall clock was when that was last noted.
+    noted_behind: AtomicU64,
+}
+
+/// A clock that cannot be trusted: what was live before must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockFault {
+    /// The machine booted anew and its clock is behind a time that had been reached before.
+    BehindReservation {
+        /// By how much, in nanoseconds.
+        by_nanos: u64,
+    },
+    /// There is a reservation and it cannot be read, so nobody knows what time had been reached.
+    ReservationUnreadable,
+    /// The same boot, but less time since it than had passed before.
+    BootTimeWentBack {
+        /// By how much, in nanoseconds.
+        by_nanos: u64,
+    },
+}
+
+impl ClockFault {
+    /// In words, for the record.
+    #[must_use]
+    pub fn cause(self) -> String {
+        match self {
+            ClockFault::BehindReservation { by_nanos } => {
+                format!("after a boot the clock is {} ms behind a time reached before", by_nanos / 1_000_000)
+            }
+            ClockFault::ReservationUnreadable => "the time reservation cannot be read".to_owned(),
+            ClockFault::BootTimeWentBack { by_nanos } => {
+                format!("the steady clock is {} ms behind within one boot", by_nanos / 1_000_000)
+            }
+        }
+    }
+}
+
+/// A step of the wall clock against the steady one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockStep {
+    /// Forward: counted as time passed.
+    Forward {
+        /// By how much, in nanoseconds.
+        by_nanos: u64,
+    },
+    /// Back: ignored.
+    Back {
+        /// How far behind this clock the wall clock now is, in nanoseconds.
+        by_nanos: u64,
+    },
+}
+
+impl Clock {
+    /// Starts the clock where the last run left off, or later.
+    ///
+    /// With a fault, the clock still runs (from the latest time it knows of), so that the ends it causes can be dated.
+    #[must_use]
+    pub fn start(source: Box<dyn TimeSource>, reserved: Option<&Reservation>) -> (Clock, Option<ClockFault>) {
+        let (boot, wall, boot_id) = (source.boot_nanos(), source.wall_nanos(), source.boot_id());
+        let (begin, fault) = match reserved {
+            None => (wall, None),
+            Some(last) if last.boot_id == boot_id => same_boot(last, boot, wall),
+            Some(last) => new_boot(last, wall),
+        };
+        let offset = begin.saturating_sub(boot);
+        let clock = Clock {
+            source,
+            boot_id,
+            offset: AtomicU64::new(offset),
+            watched: AtomicU64::new(offset),
+            noted_behind: AtomicU64::new(0),
+        };
+        (clock, fault)
+    }
+
+    /// Now, in nanoseconds since the Unix epoch. Never less than any answer before it.
+    #[must_use]
+    pub fn now_nanos(&self) -> u64 {
+        let (boot, wall) = (self.source.boot_nanos(), self.source.wall_nanos());
+        let needed = wall.saturating_sub(boot);
+        let offset = self.offset.load(Ordering::Acquire);
+        if needed <= offset {
+            return boot + offset;
+        }
+        boot + self.offset.fetch_max(needed, Ordering::AcqRel).max(needed)
+    }
+
+    /// Now, to the whole millisecond before.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        Time::from_nanos(self.now_nanos())
+    }
+
+    /// What the reservation should say now. `clean`: nothing runs any more, and now itself is the promise.
+    #[must_use]
+    pub fn reservation(&self, clean: bool) -> Reservation {
+        let now = self.now_nanos();
+        let boot = self.source.boot_nanos();
+        Reservation {
+            boot_id: self.boot_id,
+            boot_nanos: boot,
+            offset_nanos: i64::try_from(self.offset.load(Ordering::Acquire)).unwrap_or(i64::MAX),
+            reserved_until_nanos: if clean { now } else { now + RESERVED_AHEAD_NANOS },
+            clean,
+        }
+    }
+
+    /// Compares the two clocks and tells of a step since the last call, once per step.
+    #[must_use]
+    pub fn watch(&self) -> Option<ClockStep> {
+        let now = self.now_nanos();
+        let offset = self.offset.load(Ordering::Acquire);
+        let forward = offset - self.watched.load(Ordering::Acquire);
+        if forward >= NOTED_NANOS {
+            self.watched.store(offset, Ordering::Release);
+            return Some(ClockStep::Forward { by_nanos: forward });
+        }
+        let behind = now.saturating_sub(self.source.wall_nanos());
+        let noted = self.noted_behind.load(Ordering::Acquire);
+        if behind.abs_diff(noted) < NOTED_NANOS {
+            return None;
+        }
+        self.noted_behind.store(behind, Ordering::Release);
+        (behind > noted).then_some(ClockStep::Back { by_nanos: behind })
+    }
+
+    /// How far the wall clock is behind this clock, in nanoseconds.
+    #[must_use]
+    pub fn wall_behind_nanos(&self) -> u64 {
+        self.now_nanos().saturating_sub(self.source.wall_nanos())
+    }
+}
+
+/// The steady clock has run on since the last run: it tells how much time passed, and no jump to the reservation is needed.
+fn same_boot(last: &Reservation, boot: u64, wall: u64) -> (u64, Option<ClockFault>) {
+    if boot < last.boot_nanos {
+        let fault = ClockFault::BootTimeWentBack { by_nanos: last.boot_nanos - boot };
+        return (wall.max(last.reserved_until_nanos), Some(fault));
+    }
+    (wall.max(boot.saturating_add_signed(last.offset_nanos)), None)
+}
+
+/// Only the wall clock and the reservation are left: behind what was promised, nothing can be believed.
+fn new_boot(last: &Reservation, wall: u64) -> (u64, Option<ClockFault>) {
+    if wall >= last.reserved_until_nanos {
+        return (wall, None);
+    }
+    let fault = ClockFault::BehindReservation { by_nanos: last.reserved_until_nanos - wall };
+    (last.reserved_until_nanos, Some(fault))
+}
+
+/// A time source that is set by hand: what tests and the simulator turn.
+#[derive(Debug, Default)]
+pub struct ManualTime {
+    boot: AtomicU64,
+    wall: AtomicU64,
+    boot_id: AtomicU64,
+}
+
+impl ManualTime {
+    /// Boot time zero and wall clock at `wall_nanos`.
+    #[must_use]
+    pub fn new(wall_nanos: u64) -> ManualTime {
+        ManualTime { boot: 0.into(), wall: wall_nanos.into(), boot_id: 1.into() }
+    }
+
+    /// Time passes: both clocks move by `nanos`.
+    pub fn advance(&self, nanos: u64) {
+        self.boot.fetch_add(nanos, Ordering::SeqCst);
+        self.wall.fetch_add(nanos, Ordering::SeqCst);
+    }
+
+    /// Somebody sets the wall clock.
+    pub fn set_wall(&self, nanos: u64) {
+        self.wall.store(nanos, Ordering::SeqCst);
+    }
+
+    /// What the wall clock says.
+    #[must_use]
+    pub fn wall(&self) -> u64 {
+        self.wall.load(Ordering::SeqCst)
+    }
+
+    /// The machine boots anew: boot time begins at zero under another name.
+    pub fn reboot(&self) {
+        self.boot.store(0, Ordering::SeqCst);
+        self.boot_id.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl TimeSource for std::sync::Arc<ManualTime> {
+    fn boot_nanos(&self) -> u64 {
+        self.boot.load(Ordering::SeqCst)
+    }
+
+    fn wall_nanos(&self) -> u64 {
+        self.wall.load(Ordering::SeqCst)
+    }
+
+    fn boot_id(&self) -> [u8; 16] {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.boot_id.load(Ordering::SeqCst).to_le_bytes());
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const S: u64 = 1_000_000_000;
+
+    fn clock(reserved: Option<&Reservation>, wall: u64) -> (Clock, Option<ClockFault>, Arc<ManualTime>) {
+        let time = Arc::new(ManualTime::new(wall));
+        let (clock, fault) = Clock::start(Box::new(Arc::clone(&time)), reserved);
+        (clock, fault, time)
+    }
+
+    #[test]
+    fn never_revived_a_wall_clock_set_back_is_ignored_and_noted_once() {
+        let (clock, _, time) = clock(None, 1000 * S);
+        time.advance(10 * S);
+        time.set_wall(5 * S);
+        assert_eq!(clock.now_nanos(), 1010 * S);
+        assert_eq!(clock.watch(), Some(ClockStep::Back { by_nanos: 1005 * S }));
+        time.advance(S);
+        assert_eq!((clock.now_nanos(), clock.watch()), (1011 * S, None));
+    }
+
+    #[test]
+    fn never_longer_a_wall_clock_set_forward_counts_as_time_passed() {
+        let (clock, _, time) = clock(None, 1000 * S);
+        time.set_wall(1060 * S);
+        assert_eq!(clock.now_nanos(), 1060 * S);
+        assert_eq!(clock.watch(), Some(ClockStep::Forward { by_nanos: 60 * S }));
+        time.set_wall(1000 * S);
+        assert_eq!(clock.now_nanos(), 1060 * S, "time that passed stays passed");
+    }
+
+    #[test]
+    fn small_differences_are_followed_and_not_noted() {
+        let (clock, _, time) = clock(None, 1000 * S);
+        time.set_wall(1000 * S + NOTED_NANOS - 1);
+        assert_eq!((clock.now_nanos(), clock.watch()), (1000 * S + NOTED_NANOS - 1, None));
+    }
+
+    #[test]
+    fn a_restart_in_the_same_boot_goes_on_by_the_steady_clock() {
+        let (first, _, time) = clock(None, 1000 * S);
+        time.advance(10 * S);
+        let reserved = first.reservation(false);
+        time.advance(5 * S);
+        time.set_wall(3 * S);
+        let (second, fault) = Clock::start(Box::new(Arc::clone(&time)), Some(&reserved));
+        assert_eq!((second.now_nanos(), fault), (1015 * S, None));
+    }
+
+    #[test]
+    fn fail_closed_a_new_boot_behind_the_reservation_is_a_fault() {
+        let (first, _, time) = clock(None, 1000 * S);
+        let reserved = first.reservation(false);
+        time.reboot();
+        let rows = [(1001 * S - 1, Some(ClockFault::BehindReservation { by_nanos: 1 })), (1001 * S, None)];
+        for (wall, expected) in rows {
+            time.set_wall(wall);
+            let (second, fault) = Clock::start(Box::new(Arc::clone(&time)), Some(&reserved));
+            assert_eq!((second.now_nanos(), fault), (1001 * S, expected));
+        }
+    }
+
+    #[test]
+    fn fail_closed_the_same_boot_with_less_time_behind_it_is_a_fault() {
+        let reserved = Reservation {
+            boot_id: TimeSource::boot_id(&Arc::new(ManualTime::new(0))),
+            boot_nanos: 7,
+            offset_nanos: 1000 * S as i64,
+            reserved_until_nanos: 1001 * S,
+            clean: false,
+        };
+        let (clock, fault, _) = clock(Some(&reserved), 2000 * S);
+        assert_eq!(fault, Some(ClockFault::BootTimeWentBack { by_nanos: 7 }));
+        assert_eq!(clock.now_nanos(), 2000 * S);
+    }
+}

@@ -1,0 +1,45 @@
+//! Deadlines that fall due while nobody asks.
+//!
+//! A check finds a passed deadline by itself; what is open and quiet must be woken. [`Engine::turn`] does that: it says when it
+//! wants to be called again and may be called at any time, as often as one likes. It always looks at the clock and at the session
+//! before it acts; a touch does not move the timer, so an entry that comes up early is simply armed again at the
+//! deadline as it then stands.
+
+use crate::{cell::Committed, engine::Engine, session::Session};
+use nightlatch_core::{Activity, Time};
+use std::sync::Arc;
+
+impl Engine {
+    /// Arms a timer for the session's deadline as it stands.
+    pub(crate) fn arm(&self, session: &Arc<Session>) {
+        let due = session.deadline().at;
+        let mut wheel = self.wheel();
+        let sooner = wheel.next().is_none_or(|next| due < next);
+        wheel.arm(due, Arc::clone(session));
+        drop(wheel);
+        if sooner {
+            self.wake_timekeeper();
+        }
+    }
+
+    /// Ends every session whose deadline has come, and says when to call again at the latest; none if no timer stands.
+    pub fn turn(&self) -> Option<Time> {
+        let now_nanos = self.clock().now_nanos();
+        let mut due = Vec::new();
+        self.wheel().advance(Time::from_nanos(now_nanos), &mut due);
+        // First everything ends, then it is written down: of many that fall due together the last must not wait for the
+        // records of the others.
+        let mut ended = Vec::new();
+        for session in due {
+            match self.decide_silently(&session, Activity::Passive, now_nanos, "deadline") {
+                Committed::EndedNow(reason, deadline) => ended.push((session, reason, deadline)),
+                Committed::Live(deadline) => self.wheel().arm(deadline.at, session),
+                Committed::Ended(_) => {}
+            }
+        }
+        for (session, reason, deadline) in ended {
+            self.record_due(&session, reason, deadline, now_nanos, "deadline");
+        }
+        self.wheel().next()
+    }
+}

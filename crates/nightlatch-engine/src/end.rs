@@ -1,0 +1,149 @@
+//! How a session ends: exactly one caller wins, and it writes the record.
+
+use crate::{
+    cell::Committed,
+    engine::Engine,
+    entry::{EndNote, Entry, SessionEnded},
+    journal::Then,
+    session::Session,
+};
+use nightlatch_core::{Activity, Deadline, DeadlineReason, EndReason, SessionId, Time};
+use std::sync::Arc;
+
+/// An order to end a session, from somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct EndOrder<'a> {
+    /// Why.
+    pub reason: EndReason,
+    /// Who: an API key's name, `user`, ...
+    pub by: &'a str,
+    /// What is behind it: a ticket, an operator's words.
+    pub cause: Option<&'a str>,
+}
+
+impl Engine {
+    /// Decides on an event and, if that ends the session, records the end. `by` says who noticed.
+    ///
+    /// A lease's parent is decided on first: a parent whose deadline has passed ends by its own reason before its lease does.
+    pub(crate) fn decide(
+        &self,
+        session: &Arc<Session>,
+        activity: Activity,
+        now_nanos: u64,
+        by: &str,
+    ) -> Committed {
+        let committed = self.decide_silently(session, activity, now_nanos, by);
+        if let Committed::EndedNow(reason, deadline) = committed {
+            self.record_due(session, reason, deadline, now_nanos, by);
+        }
+        committed
+    }
+
+    /// The same without the record of the session's own end, which the caller owes.
+    pub(crate) fn decide_silently(
+        &self,
+        session: &Arc<Session>,
+        activity: Activity,
+        now_nanos: u64,
+        by: &str,
+    ) -> Committed {
+        if let Some(parent) = &session.parent {
+            self.decide(parent, Activity::Passive, now_nanos, by);
+        }
+        let committed = session.cell.decide(session.parent_end(), activity, Time::from_nanos(now_nanos));
+        if let Committed::EndedNow(reason, deadline) = committed {
+            session.note_end(ended_at(session, deadline));
+            if reason.follows_from_the_numbers() || parent_settled(session) {
+                session.settle();
+            }
+        }
+        committed
+    }
+
+    /// Records an end that a deadline brought.
+    pub(crate) fn record_due(
+        &self,
+        session: &Arc<Session>,
+        reason: EndReason,
+        deadline: Deadline,
+        now_nanos: u64,
+        by: &str,
+    ) {
+        let ended_at = ended_at(session, deadline);
+        let lateness_us = now_nanos.saturating_sub(ended_at.as_nanos()) / 1_000;
+        self.stats().ends.observe(lateness_us);
+        self.record_end(
+            session,
+            EndNote {
+                reason,
+                deadline: Deadline { at: ended_at, ..deadline },
+                ended_at,
+                at: Time::from_nanos(now_nanos),
+                lateness_us: Some(lateness_us),
+                while_down: false,
+                by,
+                cause: None,
+            },
+        );
+    }
+
+    /// Ends a session on somebody's order. Takes effect at once; is told once its entry is on disk, which the returned
+    /// index is to be awaited for ([`Engine::durable`]).
+    ///
+    /// None if it is over already: the first end stays.
+    pub fn end(&self, session: &Arc<Session>, order: EndOrder<'_>) -> Option<u64> {
+        let now_nanos = self.clock().now_nanos();
+        let now = Time::from_nanos(now_nanos);
+        // A deadline that has passed unnoticed came first.
+        self.decide(session, Activity::Passive, now_nanos, "check");
+        let deadline = session.deadline();
+        if !session.cell.end(order.reason) {
+            return None;
+        }
+        session.note_end(now);
+        Some(self.record_end(
+            session,
+            EndNote {
+                reason: order.reason,
+                deadline,
+                ended_at: now,
+                at: now,
+                lateness_us: None,
+                while_down: false,
+                by: order.by,
+                cause: order.cause,
+            },
+        ))
+    }
+
+    /// The end's entry, and what waits for it.
+    pub(crate) fn record_end(&self, session: &Arc<Session>, note: EndNote<'_>) -> u64 {
+        self.stats().count_ended(note.reason);
+        let entry = Entry::SessionEnded(SessionEnded::of(session, note));
+        let then = (!session.settled()).then(|| Then::Settle(Arc::clone(session)));
+        self.forget_later(session);
+        let index = self.append(&entry, then);
+        session.note_end_entry(index);
+        index
+    }
+
+    /// The session with this public name, if it is known.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<Arc<Session>> {
+        self.table().by_id(id)
+    }
+}
+
+/// The instant from which it was over: the deadline, or for a lease when its parent ended.
+fn ended_at(session: &Session, deadline: Deadline) -> Time {
+    let parent_end = session.parent.as_ref().and_then(|parent| parent.end());
+    match (deadline.reason, parent_end) {
+        (DeadlineReason::Parent, Some(end)) => end.at,
+        _ => deadline.at,
+    }
+}
+
+/// A lease's end follows from its parent's once that may be told.
+fn parent_settled(session: &Session) -> bool {
+    session.parent.as_ref().is_some_and(|parent| parent.settled())
+}

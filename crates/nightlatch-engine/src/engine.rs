@@ -1,0 +1,278 @@
+//! The authority: one clock, one table, one log.
+//!
+//! [`Engine`] owns everything that decides and records, and hands it to the modules around it, each of which is one step: `start`,
+//! `check`, `permit`, `end`, `deadlines`, `upkeep`, `recover`. It runs no thread by itself; [`run`](crate::run) does, and the
+//! simulator calls the same functions by hand.
+
+use crate::{
+    clock::Clock,
+    entry::{Entry, PolicyRecord},
+    journal::{Journal, Then},
+    rules::Rules,
+    session::Session,
+    slots::Slots,
+    stats::Stats,
+    table::Table,
+    wheel::Wheel,
+};
+use nightlatch_core::{Policy, SessionId, Subject, Time};
+use nightlatch_ledger::{CommitError, Ledger};
+use nightlatch_store::{DataDir, People};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst},
+    },
+    thread::Thread,
+};
+
+/// The one road of every decision.
+pub struct Engine {
+    node: String,
+    clock: Clock,
+    policy: Policy,
+    rules: Rules,
+    table: Table,
+    slots: Slots,
+    journal: Journal,
+    people: People,
+    stats: Stats,
+    wheel: Mutex<Wheel<Arc<Session>>>,
+    ended: Mutex<VecDeque<(Time, Arc<Session>)>>,
+    pub(crate) disk: Mutex<crate::upkeep::Disk>,
+    recording: AtomicBool,
+    timekeeper: OnceLock<Thread>,
+    /// Held for as long as the engine lives: no second process on the same directory. Dropped last.
+    data: DataDir,
+}
+
+/// What an engine is put together from.
+pub(crate) struct Parts {
+    pub(crate) node: String,
+    pub(crate) clock: Clock,
+    pub(crate) policy: Policy,
+    pub(crate) ledger: Ledger,
+    pub(crate) people: People,
+    pub(crate) disk: crate::upkeep::Disk,
+    pub(crate) data: DataDir,
+}
+
+/// How the program is, for those who send it traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Entries reach the disk: sessions may start.
+    pub recording: bool,
+    /// How far the wall clock is behind ours, in milliseconds.
+    pub wall_behind_ms: u64,
+    /// Entries on disk.
+    pub ledger_size: u64,
+    /// Entries that wait for the disk.
+    pub ledger_waiting: u64,
+    /// Timers that stand.
+    pub timers: u64,
+}
+
+impl Engine {
+    pub(crate) fn of(parts: Parts) -> Engine {
+        let now = parts.clock.now();
+        Engine {
+            node: parts.node,
+            clock: parts.clock,
+            policy: parts.policy,
+            rules: Rules::default(),
+            table: Table::default(),
+            slots: Slots::default(),
+            journal: Journal::new(parts.ledger),
+            people: parts.people,
+            stats: Stats::default(),
+            wheel: Mutex::new(Wheel::new(now)),
+            ended: Mutex::default(),
+            disk: Mutex::new(parts.disk),
+            recording: AtomicBool::new(true),
+            timekeeper: OnceLock::new(),
+            data: parts.data,
+        }
+    }
+
+    /// The short name of this node; entries are named `node:index`.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// The clock of this authority.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The ledger, for those who read it.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        self.journal.ledger()
+    }
+
+    /// Where this engine keeps its files.
+    #[must_use]
+    pub fn data(&self) -> &DataDir {
+        &self.data
+    }
+
+    /// Who is behind a pseudonym, where that has not been erased.
+    #[must_use]
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// At most `most` sessions, live and lately ended, after `after` in the order of ids.
+    #[must_use]
+    pub fn sessions(&self, after: Option<SessionId>, most: usize) -> Vec<Arc<Session>> {
+        self.table.page(after, most)
+    }
+
+    /// Every session of a subject, live and lately ended.
+    #[must_use]
+    pub fn sessions_of(&self, subject: &Subject) -> Vec<Arc<Session>> {
+        self.table.of_subject(subject)
+    }
+
+    /// The name of a rule that a register carries.
+    #[must_use]
+    pub fn rule_name(&self, rule: nightlatch_core::RuleId) -> String {
+        self.rules.name(rule)
+    }
+
+    /// How the program is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health {
+            recording: self.recording(),
+            wall_behind_ms: self.clock.wall_behind_nanos() / 1_000_000,
+            ledger_size: self.ledger().durable(),
+            ledger_waiting: self.ledger().pending() as u64,
+            timers: self.wheel().len() as u64,
+        }
+    }
+
+    /// Makes what was recorded durable and lets happen what waited for it.
+    ///
+    /// # Errors
+    /// If the disk refuses; nothing of it has happened then, and until a later call succeeds no session starts.
+    pub fn commit(&self) -> Result<(), CommitError> {
+        let committed = self.journal.commit(|then| match then {
+            Then::Admit(session) => self.admit_to_table(&session),
+            Then::Settle(session) => session.settle(),
+        });
+        self.recording.store(committed.is_ok(), SeqCst);
+        committed.inspect_err(|_| self.note_disk_failure())
+    }
+
+    /// Waits until the entry with this index is on disk.
+    pub async fn durable(&self, index: u64) {
+        self.journal.durable(index).await;
+    }
+
+    /// Whether entries reach the disk.
+    pub(crate) fn recording(&self) -> bool {
+        self.recording.load(SeqCst)
+    }
+
+    /// Records something nobody waits for.
+    pub(crate) fn record(&self, entry: &Entry) {
+        self.append(entry, None);
+    }
+
+    /// Records something, and what is to happen when it is on disk.
+    pub(crate) fn append(&self, entry: &Entry, then: Option<Then>) -> u64 {
+        match self.journal.append(entry, then) {
+            Ok(index) => index,
+            Err(error) => {
+                // Only an entry beyond the ledger's size limit ends here, and `start` bounds all that is not ours in it.
+                tracing::error!(%error, "an entry could not be recorded");
+                self.note_disk_failure();
+                self.recording.store(false, SeqCst);
+                u64::MAX
+            }
+        }
+    }
+
+    pub(crate) fn note_disk_failure(&self) {
+        self.stats.disk_failures.fetch_add(1, Relaxed);
+    }
+
+    /// The session is on record: it is known, timed and flushed from now on.
+    pub(crate) fn admit_to_table(&self, session: &Arc<Session>) {
+        self.slots.settle(session);
+        self.table.insert(session);
+        self.arm(session);
+    }
+
+    /// Keeps an ended session known for a while.
+    pub(crate) fn forget_later(&self, session: &Arc<Session>) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.push_back((self.clock.now(), Arc::clone(session)));
+    }
+
+    /// Forgets what ended before `before`.
+    pub(crate) fn forget_ended(&self, before: Time) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((_, session)) = ended.pop_front_if(|(at, _)| *at < before) {
+            self.table.remove(&session);
+            self.slots.release(session.slot);
+        }
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub(crate) fn wheel(&self) -> MutexGuard<'_, Wheel<Arc<Session>>> {
+        self.wheel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present thread calls [`Engine::turn`] from now on.
+    pub(crate) fn timed_by_this_thread(&self) {
+        let _ = self.timekeeper.set(std::thread::current());
+    }
+
+    pub(crate) fn wake_timekeeper(&self) {
+        if let Some(timekeeper) = self.timekeeper.get() {
+            timekeeper.unpark();
+        }
+    }
+
+    pub(crate) fn policy_record(&self) -> PolicyRecord {
+        let limits = &self.policy.limits;
+        PolicyRecord {
+            version: self.policy.version,
+            idle_ms: limits.idle().as_millis(),
+            absolute_ms: limits.absolute().as_millis(),
+            warning_ms: limits.warning().as_millis(),
+        }
+    }
+}

@@ -1,0 +1,401 @@
+//! What the ledger says, and how it is read back.
+//!
+//! An entry is a JSON object, because an examiner must be able to read it in ten years without our program. It serves two readers
+//! at once: the examiner (what, whose, why, by which numbers, how late) and recovery, which rebuilds the session table from it.
+//! There is one form for both, so what is on record and what is true after a restart cannot come apart. Instants are milliseconds
+//! since the Unix epoch, latenesses microseconds. People appear by pseudonym only. Fields are only ever added.
+
+use crate::session::{Facts, Session};
+use nightlatch_core::{CredentialHash, Deadline, EndReason, Kind, SessionId, Span, Time};
+use serde::{Deserialize, Serialize};
+
+/// One entry of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Entry {
+    /// A session began.
+    SessionStarted(Box<SessionStarted>),
+    /// A session ended.
+    SessionEnded(SessionEnded),
+    /// Something open was cut because its session had ended.
+    Cut(Cut),
+    /// The first request refused after an end; later ones are only counted.
+    RefusedAfterEnd {
+        /// The session.
+        session: String,
+        /// When.
+        at: u64,
+        /// Which enforcement point refused.
+        point: String,
+    },
+    /// Limits of a running session went down.
+    LimitsLowered {
+        /// The session.
+        session: String,
+        /// When.
+        at: u64,
+        /// The idle limit in force now.
+        idle_ms: u64,
+        /// The rule that set it.
+        idle_rule: String,
+        /// The hard end in force now.
+        hard_end: u64,
+        /// The rule that set it.
+        hard_end_rule: String,
+    },
+    /// What had been forwarded whole before the end: it was left to finish, and its answer was withheld.
+    OutcomeWithheld {
+        /// The session.
+        session: String,
+        /// When the application answered, or was given up on.
+        at: u64,
+        /// Which route, as a pattern.
+        route: String,
+        /// The application's status; none if it did not answer in time.
+        status: Option<u16>,
+    },
+    /// The wall clock stepped.
+    ClockStepped {
+        /// When, by our clock.
+        at: u64,
+        /// `forward` (counted as time passed) or `back` (ignored).
+        direction: String,
+        /// By how much, in milliseconds.
+        by_ms: u64,
+    },
+    /// The clock could not be trusted at start: every session ended.
+    ClockFault {
+        /// When, by our clock.
+        at: u64,
+        /// What was wrong.
+        cause: String,
+    },
+    /// The program started.
+    Started {
+        /// When.
+        at: u64,
+        /// Its version.
+        version: String,
+        /// Whether the run before had stopped cleanly.
+        clean: bool,
+        /// Sessions that live on.
+        live: u64,
+        /// The policy in force.
+        policy: PolicyRecord,
+    },
+    /// The program stopped cleanly.
+    Stopped {
+        /// When.
+        at: u64,
+    },
+}
+
+/// A session began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStarted {
+    /// Its public name.
+    pub session: String,
+    /// Whose, by pseudonym.
+    pub subject: String,
+    /// `person`, `service` or `agent`.
+    pub kind: String,
+    /// The subject's groups at sign-in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Why: `demo_sign_in`, `api`, ...
+    pub cause: String,
+    /// When the entry was made.
+    pub at: u64,
+    /// Authentication, from which the absolute limit counts.
+    pub started: u64,
+    /// Last activity: that of the start.
+    pub last_activity: u64,
+    /// The policy version in force.
+    pub policy: u32,
+    /// The idle limit.
+    pub idle_ms: u64,
+    /// The rule that set it.
+    pub idle_rule: String,
+    /// The hard end.
+    pub hard_end: u64,
+    /// The rule that set it.
+    pub hard_end_rule: String,
+    /// How long before the deadline its user is warned.
+    pub warning_ms: u64,
+    /// The application it was started for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// How the subject authenticated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
+    /// The session it continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<String>,
+    /// The session that this lease belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// SHA-256 of its credential, in hexadecimal. Opens nothing.
+    pub credential: String,
+    /// Its slot for last activity.
+    pub slot: u32,
+    /// The how-manieth tenant of the slot it is.
+    pub generation: u32,
+}
+
+/// A session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnded {
+    /// The session.
+    pub session: String,
+    /// Whose, by pseudonym.
+    pub subject: String,
+    /// Why; see [`EndReason::code`].
+    pub reason: String,
+    /// What is behind it, where somebody said (a ticket, an operator's words).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Who or what ended it: `deadline`, `check`, `recovery`, or the API key's name.
+    pub by: String,
+    /// The instant from which it was over.
+    pub ended_at: u64,
+    /// When the entry was made.
+    pub at: u64,
+    /// The deadline as it stood.
+    pub deadline: u64,
+    /// Last activity.
+    pub last_activity: u64,
+    /// The policy version it ran under.
+    pub policy: u32,
+    /// How long after the deadline this end was noticed, in microseconds. None for an end that no deadline brought, or that
+    /// fell due while the program was down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lateness_us: Option<u64>,
+    /// True if it fell due while the program was down.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub while_down: bool,
+    /// Requests that did not count as activity.
+    pub passive: u32,
+    /// What was open when it ended.
+    pub open: u32,
+}
+
+/// Something open was cut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// The session.
+    pub session: String,
+    /// Whose, by pseudonym.
+    pub subject: String,
+    /// Why the session had ended.
+    pub reason: String,
+    /// What was cut: `websocket`, `sse`, `download`, ...
+    pub channel: String,
+    /// Which route, as a pattern.
+    pub route: String,
+    /// Which enforcement point cut.
+    pub point: String,
+    /// How, in the words of its protocol: `close 3008`, `reset`, ...
+    pub how: String,
+    /// The instant from which the session was over.
+    pub ended_at: u64,
+    /// When the cut was handed to the kernel.
+    pub at: u64,
+    /// The time between, in microseconds.
+    pub lateness_us: u64,
+}
+
+/// The limits of a policy version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRecord {
+    /// Its version.
+    pub version: u32,
+    /// Idle limit.
+    pub idle_ms: u64,
+    /// Absolute limit.
+    pub absolute_ms: u64,
+    /// Warning before the deadline.
+    pub warning_ms: u64,
+}
+
+/// An entry that recovery cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// It is not JSON of a known form.
+    #[error("not an entry this version can read: {0}")]
+    Form(#[from] serde_json::Error),
+    /// A field holds what it cannot hold.
+    #[error("field `{0}` holds what it cannot hold")]
+    Field(&'static str),
+}
+
+impl Entry {
+    /// The entry as the bytes that go into the ledger.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // No map with other keys than strings and no failing `Serialize` is in here: it cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The entry that these bytes of the ledger say.
+    ///
+    /// # Errors
+    /// If they are not an entry that this version can read.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Entry, EntryError> {
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
+    /// The session it is about, if it is about one.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        match self {
+            Entry::SessionStarted(started) => Some(&started.session),
+            Entry::SessionEnded(ended) => Some(&ended.session),
+            Entry::Cut(cut) => Some(&cut.session),
+            Entry::RefusedAfterEnd { session, .. }
+            | Entry::LimitsLowered { session, .. }
+            | Entry::OutcomeWithheld { session, .. } => Some(session),
+            Entry::ClockStepped { .. }
+            | Entry::ClockFault { .. }
+            | Entry::Started { .. }
+            | Entry::Stopped { .. } => None,
+        }
+    }
+
+    /// When it was made, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        match self {
+            Entry::SessionStarted(started) => started.at,
+            Entry::SessionEnded(ended) => ended.at,
+            Entry::Cut(cut) => cut.at,
+            Entry::RefusedAfterEnd { at, .. }
+            | Entry::LimitsLowered { at, .. }
+            | Entry::OutcomeWithheld { at, .. }
+            | Entry::ClockStepped { at, .. }
+            | Entry::ClockFault { at, .. }
+            | Entry::Started { at, .. }
+            | Entry::Stopped { at } => *at,
+        }
+    }
+}
+
+impl SessionStarted {
+    pub(crate) fn of(
+        session: &Session,
+        cause: &str,
+        now: Time,
+        rules: &dyn Fn(nightlatch_core::RuleId) -> String,
+    ) -> SessionStarted {
+        let Facts {
+            id,
+            pseudonym,
+            kind,
+            groups,
+            started,
+            policy_version,
+            warning,
+            app,
+            acr,
+            continues,
+            credential,
+            ..
+        } = &session.facts;
+        let (idle, hard_end) = (session.idle(), session.hard_end());
+        SessionStarted {
+            session: id.to_string(),
+            subject: pseudonym.clone(),
+            kind: kind.code().to_owned(),
+            groups: groups.clone(),
+            cause: cause.to_owned(),
+            at: now.as_millis(),
+            started: started.as_millis(),
+            last_activity: session.last_activity().as_millis(),
+            policy: *policy_version,
+            idle_ms: idle.span().as_millis(),
+            idle_rule: rules(idle.rule()),
+            hard_end: hard_end.time().as_millis(),
+            hard_end_rule: rules(hard_end.rule()),
+            warning_ms: warning.as_millis(),
+            app: app.clone(),
+            acr: acr.clone(),
+            continues: continues.map(|id| id.to_string()),
+            parent: session.parent_id().map(|id| id.to_string()),
+            credential: hex(&credential.0),
+            slot: session.slot.index,
+            generation: session.slot.generation.number(),
+        }
+    }
+
+    /// The facts it tells, with the subject's name that only the store knows.
+    pub(crate) fn facts(&self, subject: nightlatch_core::Subject) -> Result<Facts, EntryError> {
+        let id = |text: &str, field| text.parse::<SessionId>().map_err(|_| EntryError::Field(field));
+        Ok(Facts {
+            id: id(&self.session, "session")?,
+            subject,
+            pseudonym: self.subject.clone(),
+            kind: self.kind.parse::<Kind>().map_err(|()| EntryError::Field("kind"))?,
+            groups: self.groups.clone(),
+            started: Time::from_millis(self.started),
+            policy_version: self.policy,
+            warning: Span::from_millis(self.warning_ms),
+            app: self.app.clone(),
+            acr: self.acr.clone(),
+            continues: self.continues.as_deref().map(|text| id(text, "continues")).transpose()?,
+            credential: CredentialHash(unhex(&self.credential).ok_or(EntryError::Field("credential"))?),
+        })
+    }
+}
+
+/// What there is to say about an end besides the session itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EndNote<'a> {
+    pub(crate) reason: EndReason,
+    pub(crate) deadline: Deadline,
+    pub(crate) ended_at: Time,
+    pub(crate) at: Time,
+    pub(crate) lateness_us: Option<u64>,
+    pub(crate) while_down: bool,
+    pub(crate) by: &'a str,
+    pub(crate) cause: Option<&'a str>,
+}
+
+impl SessionEnded {
+    pub(crate) fn of(session: &Session, note: EndNote<'_>) -> SessionEnded {
+        SessionEnded {
+            session: session.facts.id.to_string(),
+            subject: session.facts.pseudonym.clone(),
+            reason: note.reason.code().to_owned(),
+            cause: note.cause.map(str::to_owned),
+            by: note.by.to_owned(),
+            ended_at: note.ended_at.as_millis(),
+            at: note.at.as_millis(),
+            deadline: note.deadline.at.as_millis(),
+            last_activity: session.last_activity().as_millis(),
+            policy: session.facts.policy_version,
+            lateness_us: note.lateness_us,
+            while_down: note.while_down,
+            passive: session.passive(),
+            open: session.open(),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Some(bytes)
+}

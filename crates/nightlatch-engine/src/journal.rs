@@ -1,0 +1,97 @@
+//! The ledger as the write-ahead log: what waits for an entry to be on disk.
+//!
+//! Appending is cheap and does not touch the disk; [`Journal::commit`] makes everything appended durable in one go and then lets
+//! happen what waited for it: a session that starts becomes known, an end that is not derivable may be told. If we crash
+//! before the commit, neither had happened as far as anybody outside can know.
+
+use crate::{entry::Entry, session::Session};
+use nightlatch_ledger::{AppendError, CommitError, Ledger};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::Thread,
+};
+
+/// What happens once an entry is on disk.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// The session becomes known.
+    Admit(Arc<Session>),
+    /// The session's end may be told.
+    Settle(Arc<Session>),
+}
+
+/// The ledger, and what waits for it.
+pub(crate) struct Journal {
+    ledger: Ledger,
+    waiting: Mutex<VecDeque<(u64, Then)>>,
+    /// Every entry below this index is on disk and what waited for it has happened.
+    done: AtomicU64,
+    committer: OnceLock<Thread>,
+}
+
+impl Journal {
+    pub(crate) fn new(ledger: Ledger) -> Journal {
+        let done = AtomicU64::new(ledger.durable());
+        Journal { ledger, waiting: Mutex::default(), done, committer: OnceLock::new() }
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Appends an entry and notes what is to happen when it is on disk. Returns the entry's index.
+    pub(crate) fn append(&self, entry: &Entry, then: Option<Then>) -> Result<u64, AppendError> {
+        let bytes = entry.to_bytes();
+        // Index and place in the queue are taken under one lock, so that the queue is in the order of the log.
+        let mut waiting = self.waiting();
+        let index = self.ledger.append(&bytes)?;
+        waiting.extend(then.map(|then| (index, then)));
+        drop(waiting);
+        if let Some(committer) = self.committer.get() {
+            committer.unpark();
+        }
+        Ok(index)
+    }
+
+    /// Makes everything appended durable; `happen` is called for what waited, in order.
+    ///
+    /// On an error nothing of it has happened, and the next call tries again.
+    pub(crate) fn commit(&self, mut happen: impl FnMut(Then)) -> Result<(), CommitError> {
+        let durable = self.ledger.commit()?;
+        loop {
+            let mut waiting = self.waiting();
+            let ready = waiting.pop_front_if(|(index, _)| *index < durable);
+            drop(waiting);
+            match ready {
+                Some((_, then)) => happen(then),
+                None => break,
+            }
+        }
+        self.done.fetch_max(durable, Ordering::Release);
+        Ok(())
+    }
+
+    /// Every entry below this index is on disk and has had its effect on the table.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// The present thread commits from now on and is woken when there is something to do.
+    pub(crate) fn committed_by_this_thread(&self) {
+        let _ = self.committer.set(std::thread::current());
+    }
+
+    /// Waits until the entry with this index is on disk.
+    pub(crate) async fn durable(&self, index: u64) {
+        // The sender lives in the ledger that we hold: the wait ends by success only.
+        let _ = self.ledger.watch().wait_for(|durable| *durable > index).await;
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(u64, Then)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,55 @@
+//! **The one road.** Every decision of Nightlatch is made here: one clock, one table of sessions, one log.
+//!
+//! The engine holds both halves that are elsewhere apart: who may and until when, and what stands open because of it. A request
+//! is [checked](Engine::check) and holds a [`Permit`] for as long as anything of it is open; the permit is asked again for
+//! every chunk and frame, against the clock. When a session ends, everything that waits for [`Permit::ended`] wakes. The decision itself
+//! is the core's; the engine reads the clock once for it, commits what it answers, and writes it down.
+//!
+//! | step | module |
+//! | --- | --- |
+//! | what time it is | [`clock`](Clock) |
+//! | a session begins | `start` |
+//! | a request is let through | `check`, `permit`, `cell` |
+//! | a deadline comes while nobody asks | `deadlines`, `wheel` |
+//! | a session ends | `end`, `limits` |
+//! | it is on the record | `entry`, `journal` |
+//! | it survives a restart | `slots`, `upkeep`, `recover` |
+//!
+//! What never lives here: a protocol. How something open is cut is the business of the enforcement points.
+
+mod cell;
+mod check;
+mod clock;
+mod deadlines;
+mod end;
+mod engine;
+mod entry;
+mod journal;
+mod limits;
+mod permit;
+mod recover;
+mod rules;
+mod run;
+mod secret;
+mod session;
+mod slots;
+mod start;
+mod stats;
+mod sync;
+mod table;
+mod upkeep;
+mod wheel;
+
+pub use check::{Admission, Refusal};
+pub use clock::{Clock, ClockFault, ClockStep, ManualTime, OsTime, TimeSource};
+pub use end::EndOrder;
+pub use engine::{Engine, Health};
+pub use entry::{Cut, Entry, EntryError, PolicyRecord, SessionEnded, SessionStarted};
+pub use limits::Lower;
+pub use permit::{CutNote, Permit};
+pub use recover::{OpenError, Recovery};
+pub use run::Running;
+pub use secret::{NoRandomness, PREFIX, Token, hash};
+pub use session::{End, Facts, Session};
+pub use start::{Start, StartError, Starting, Tighter};
+pub use stats::{Channel, LATENESS_BOUNDS_US, Lateness, Stats};

@@ -1,0 +1,169 @@
+//! How a session starts: its entry is on disk before anybody knows of it.
+
+use crate::{
+    cell::Cell,
+    engine::Engine,
+    entry::{Entry, SessionStarted},
+    journal::Then,
+    secret::{self, NoRandomness, Token},
+    session::{Facts, Session},
+};
+use nightlatch_core::{Kind, Register, SessionId, Span, Subject, Time, Word};
+use nightlatch_store::PseudonymError;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+/// What a new session is made from.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Whose it is.
+    pub subject: Subject,
+    /// What kind of subject.
+    pub kind: Kind,
+    /// The subject's groups.
+    pub groups: Vec<String>,
+    /// The application it is for, if one is named.
+    pub app: Option<String>,
+    /// How the subject authenticated.
+    pub acr: Option<String>,
+    /// When the subject authenticated; now, if not said.
+    pub authenticated: Option<Time>,
+    /// The session it continues after an end.
+    pub continues: Option<SessionId>,
+    /// Makes it a lease: it cannot outlive this session.
+    pub parent: Option<SessionId>,
+    /// Limits of its own, for what is lower than the policy's.
+    pub tighter: Tighter,
+    /// Why it is started, for the record.
+    pub cause: &'static str,
+}
+
+/// Limits that whoever starts a session asks for; only what is lower than the policy's takes effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tighter {
+    /// Idle limit.
+    pub idle: Option<Span>,
+    /// Absolute limit, from authentication.
+    pub absolute: Option<Span>,
+}
+
+/// Why no session was started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The caller: authentication lies ahead of our clock.
+    #[error("`authenticated_at` lies {} ahead of this clock", .by)]
+    AuthenticatedInTheFuture {
+        /// By how much.
+        by: Span,
+    },
+    /// The caller: authentication is so old that the session would be over.
+    #[error("authentication is older than the absolute limit allows")]
+    AuthenticationTooOld,
+    /// The caller: the parent is not a live session.
+    #[error("`{0}` is not a live session")]
+    ParentNotLive(SessionId),
+    /// The caller: more than an entry of the ledger can hold.
+    #[error("groups take {0} bytes; at most 32768 fit on the record")]
+    GroupsTooLarge(usize),
+    /// Us: nothing can be recorded right now, and without a record no session starts.
+    #[error("the ledger cannot be written; no session starts without a record")]
+    NotRecording,
+    /// Us: the store could not remember the subject.
+    #[error(transparent)]
+    People(#[from] PseudonymError),
+    /// Us: no randomness.
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
+}
+
+/// How far ahead of ours another clock may be before its authentication time is refused.
+const SKEW: Span = Span::from_secs(5);
+const GROUPS_BYTES_MOST: usize = 32_768;
+
+/// A session whose entry is on its way to disk.
+#[derive(Debug)]
+pub struct Starting {
+    session: Arc<Session>,
+    token: Token,
+    index: u64,
+}
+
+impl Starting {
+    /// Waits until the session is on record and known, and gives its credential out: this once.
+    pub async fn known(self, engine: &Engine) -> (Arc<Session>, Token) {
+        engine.durable(self.index).await;
+        (self.session, self.token)
+    }
+
+    /// The session and its credential, for a caller that commits by hand.
+    #[must_use]
+    pub fn into_parts(self) -> (Arc<Session>, Token) {
+        (self.session, self.token)
+    }
+}
+
+impl Engine {
+    /// Begins a session. May write to disk (a subject seen for the first time), so call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// See [`StartError`], which says whose fault it is.
+    pub fn start(&self, start: Start) -> Result<Starting, StartError> {
+        if !self.recording() {
+            return Err(StartError::NotRecording);
+        }
+        let groups_bytes = start.groups.iter().map(String::len).sum();
+        if groups_bytes > GROUPS_BYTES_MOST {
+            return Err(StartError::GroupsTooLarge(groups_bytes));
+        }
+        let now = self.clock().now();
+        let authenticated = start.authenticated.unwrap_or(now);
+        if authenticated > now.plus(SKEW) {
+            return Err(StartError::AuthenticatedInTheFuture { by: authenticated.since(now) });
+        }
+        let parent = start.parent.map(|id| self.live_parent(id)).transpose()?;
+        let (idle, hard_end) = self.registers(&start.tighter, authenticated, now);
+        if now >= hard_end.time() {
+            return Err(StartError::AuthenticationTooOld);
+        }
+        let token = Token::new()?;
+        let pseudonym = self.people().pseudonym(&start.subject.provider, &start.subject.name)?.to_string();
+        let slot = self.slots().take();
+        let facts = Facts {
+            id: secret::session_id()?,
+            subject: start.subject,
+            pseudonym,
+            kind: start.kind,
+            groups: start.groups,
+            started: authenticated.min(now),
+            policy_version: self.policy().version,
+            warning: self.policy().limits.warning(),
+            app: start.app,
+            acr: start.acr,
+            continues: start.continues,
+            credential: token.hash(),
+        };
+        let cell = Cell::new(Word::live(slot.generation, now), idle, hard_end);
+        let session = Arc::new(Session::new(facts, cell, slot, parent));
+        let entry = SessionStarted::of(&session, start.cause, now, &|rule| self.rules().name(rule));
+        let entry = Entry::SessionStarted(Box::new(entry));
+        let index = self.append(&entry, Some(Then::Admit(Arc::clone(&session))));
+        self.stats().started.fetch_add(1, Relaxed);
+        Ok(Starting { session, token, index })
+    }
+
+    fn live_parent(&self, id: SessionId) -> Result<Arc<Session>, StartError> {
+        let parent = self.session(id).filter(|parent| parent.end().is_none());
+        parent.ok_or(StartError::ParentNotLive(id))
+    }
+
+    /// The policy's limits, and the caller's where they are lower.
+    fn registers(&self, tighter: &Tighter, authenticated: Time, now: Time) -> (Register, Register) {
+        let policy = self.rules().number("policy");
+        let request = self.rules().number("start_request");
+        let (idle, hard_end) = self.policy().registers(policy, authenticated, now);
+        let own_idle = tighter.idle.map_or(idle, |limit| Register::idle(limit, request));
+        let own_end = tighter
+            .absolute
+            .map_or(hard_end, |limit| Register::hard_end(authenticated.min(now).plus(limit), request));
+        (idle.lowered(own_idle), hard_end.lowered(own_end))
+    }
+}

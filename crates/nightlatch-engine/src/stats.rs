@@ -1,0 +1,130 @@
+//! Counters for people who watch: plain atomics, read by whoever exports them.
+//!
+//! Nothing here decides anything. A cut's lateness goes into fixed buckets around the bound that is promised, so that "how
+//! late, at worst" can be answered without keeping every cut; every single one is in the ledger.
+
+use nightlatch_core::EndReason;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Upper bounds of the lateness buckets, in microseconds; one more bucket follows for what is later.
+pub const LATENESS_BOUNDS_US: [u64; 12] =
+    [250, 500, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 10_000_000];
+
+/// What was open: the channels that are told apart in entries, metrics and the demo's summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// A request whose answer had not begun.
+    Request,
+    /// A response body.
+    Download,
+    /// A request body.
+    Upload,
+    /// A stream of server-sent events.
+    Sse,
+    /// A WebSocket.
+    WebSocket,
+}
+
+impl Channel {
+    /// Every channel.
+    pub const ALL: [Channel; 5] =
+        [Channel::Request, Channel::Download, Channel::Upload, Channel::Sse, Channel::WebSocket];
+
+    /// The word used in the ledger and in metrics.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Channel::Request => "request",
+            Channel::Download => "download",
+            Channel::Upload => "upload",
+            Channel::Sse => "sse",
+            Channel::WebSocket => "websocket",
+        }
+    }
+}
+
+/// How late cuts came, in buckets.
+#[derive(Debug, Default)]
+pub struct Lateness {
+    buckets: [AtomicU64; LATENESS_BOUNDS_US.len() + 1],
+    sum_us: AtomicU64,
+    max_us: AtomicU64,
+}
+
+impl Lateness {
+    /// Counts one.
+    pub fn observe(&self, us: u64) {
+        let bucket = LATENESS_BOUNDS_US.partition_point(|bound| *bound < us);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.sum_us.fetch_add(us, Relaxed);
+        self.max_us.fetch_max(us, Relaxed);
+    }
+
+    /// How many fell in each bucket.
+    #[must_use]
+    pub fn buckets(&self) -> [u64; LATENESS_BOUNDS_US.len() + 1] {
+        std::array::from_fn(|bucket| self.buckets[bucket].load(Relaxed))
+    }
+
+    /// The sum of all, in microseconds.
+    #[must_use]
+    pub fn sum_us(&self) -> u64 {
+        self.sum_us.load(Relaxed)
+    }
+
+    /// The latest, in microseconds.
+    #[must_use]
+    pub fn max_us(&self) -> u64 {
+        self.max_us.load(Relaxed)
+    }
+}
+
+/// Everything that is counted.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Checks that were granted, counted as activity.
+    pub granted_active: AtomicU64,
+    /// Checks that were granted, not counted as activity.
+    pub granted_passive: AtomicU64,
+    /// Checks refused because the credential names no session.
+    pub refused_unknown: AtomicU64,
+    refused: [AtomicU64; EndReason::ALL.len()],
+    ended: [AtomicU64; EndReason::ALL.len()],
+    cuts: [Lateness; Channel::ALL.len()],
+    /// How late deadlines were noticed.
+    pub ends: Lateness,
+    /// Sessions started.
+    pub started: AtomicU64,
+    /// Wall clock steps that were noted.
+    pub clock_steps: AtomicU64,
+    /// Writes to disk that failed.
+    pub disk_failures: AtomicU64,
+}
+
+impl Stats {
+    pub(crate) fn count_refused(&self, reason: EndReason) {
+        self.refused[reason as usize - 1].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_ended(&self, reason: EndReason) {
+        self.ended[reason as usize - 1].fetch_add(1, Relaxed);
+    }
+
+    /// Checks refused because the session had ended for `reason`.
+    #[must_use]
+    pub fn refused(&self, reason: EndReason) -> u64 {
+        self.refused[reason as usize - 1].load(Relaxed)
+    }
+
+    /// Sessions that ended for `reason`.
+    #[must_use]
+    pub fn ended(&self, reason: EndReason) -> u64 {
+        self.ended[reason as usize - 1].load(Relaxed)
+    }
+
+    /// How late what was open on `channel` was cut.
+    #[must_use]
+    pub fn cuts(&self, channel: Channel) -> &Lateness {
+        &self.cuts[channel as usize]
+    }
+}

@@ -1,0 +1,163 @@
+//! What is done every half second: flush activity, move the time reservation, watch the clock, forget, sign, snapshot.
+//!
+//! None of it is on the road of a request, and each part may fail without the others: a failure is counted, said, and tried again
+//! the next time round. If we crash between two rounds, the activity of at most a second is lost and nothing else.
+
+use crate::{
+    clock::ClockStep,
+    engine::Engine,
+    entry::{Entry, SessionStarted},
+    session::Session,
+};
+use nightlatch_core::Span;
+use nightlatch_store::{ReservationFile, snapshot};
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed};
+
+/// How long an ended session is remembered, so that whoever holds its credential learns why it ended.
+const ENDED_KEPT: Span = Span::from_secs(24 * 3600);
+/// A snapshot is taken when the ledger has grown by so many entries since the last.
+const SNAPSHOT_EVERY: u64 = 50_000;
+
+/// The files that upkeep writes.
+pub(crate) struct Disk {
+    pub(crate) slots: nightlatch_store::Slots,
+    pub(crate) time: ReservationFile,
+    pub(crate) snapshot_at: u64,
+    pub(crate) signed_at: u64,
+}
+
+/// A session as a snapshot keeps it: its start, with the limits as they stand, and its word.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SessionRecord {
+    pub(crate) start: SessionStarted,
+    pub(crate) word: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_at: Option<u64>,
+    /// Whether the entry of its end is among those that the snapshot covers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) end_on_record: bool,
+}
+
+impl Engine {
+    /// One round of upkeep.
+    pub fn upkeep(&self) {
+        self.reserve_time(false);
+        self.note_clock_step();
+        self.flush_activity();
+        self.forget_ended(self.clock().now().minus(ENDED_KEPT));
+        self.sign();
+        if self.journal().done() >= self.disk().snapshot_at + SNAPSHOT_EVERY {
+            self.snapshot();
+        }
+    }
+
+    /// Leaves the files so that the next start finds everything at once: the last thing to be called.
+    pub fn stop(&self) {
+        self.record(&Entry::Stopped { at: self.clock().now().as_millis() });
+        if let Err(error) = self.commit() {
+            tracing::error!(%error, "the last entries could not be written");
+        }
+        self.flush_activity();
+        self.snapshot();
+        self.sign();
+        self.reserve_time(true);
+    }
+
+    pub(crate) fn reserve_time(&self, clean: bool) {
+        let stored = self.disk().time.store(&self.clock().reservation(clean));
+        self.say(stored, "the time reservation could not be written");
+    }
+
+    fn note_clock_step(&self) {
+        let Some(step) = self.clock().watch() else { return };
+        let (direction, by_nanos) = match step {
+            ClockStep::Forward { by_nanos } => ("forward", by_nanos),
+            ClockStep::Back { by_nanos } => ("back", by_nanos),
+        };
+        self.stats().clock_steps.fetch_add(1, Relaxed);
+        tracing::warn!(direction, by_ms = by_nanos / 1_000_000, "the wall clock stepped");
+        self.record(&Entry::ClockStepped {
+            at: self.clock().now().as_millis(),
+            direction: direction.to_owned(),
+            by_ms: by_nanos / 1_000_000,
+        });
+        // What fell due by a step forward is open right now.
+        self.wake_timekeeper();
+    }
+
+    fn flush_activity(&self) {
+        let mut disk = self.disk();
+        let flushed = self.slots().flush(&mut disk.slots);
+        drop(disk);
+        self.say(flushed, "last activity could not be written");
+    }
+
+    /// Signs a checkpoint if the ledger has grown.
+    fn sign(&self) {
+        let size = self.ledger().durable();
+        if self.disk().signed_at == size {
+            return;
+        }
+        let signed = self.ledger().checkpoint();
+        if signed.is_ok() {
+            self.disk().signed_at = size;
+        }
+        self.say(signed.map(drop), "the checkpoint could not be written");
+    }
+
+    /// Writes the table down, so that the next start need not read the whole ledger.
+    pub(crate) fn snapshot(&self) {
+        // Taken before the table is read: what comes in meanwhile is in the snapshot and in the tail, which is no harm.
+        let size = self.journal().done();
+        let sessions = SessionPages { engine: self, page: Vec::new().into_iter(), last: None };
+        let records = sessions.map(|session| self.session_record(&session, size));
+        let written = snapshot::write(&self.data().snapshot(), size, records);
+        if written.is_ok() {
+            self.disk().snapshot_at = size;
+        }
+        self.say(written, "the snapshot could not be written");
+    }
+
+    fn session_record(&self, session: &Session, size: u64) -> SessionRecord {
+        let rules = |rule| self.rules().name(rule);
+        SessionRecord {
+            start: SessionStarted::of(session, "snapshot", session.facts.started, &rules),
+            word: session.cell.word().bits(),
+            ended_at: session.end().map(|end| end.at.as_millis()),
+            end_on_record: session.end_entry() < size,
+        }
+    }
+
+    pub(crate) fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say<E: std::error::Error>(&self, result: Result<(), E>, what: &str) {
+        if let Err(error) = result {
+            self.note_disk_failure();
+            tracing::error!(%error, "{what}");
+        }
+    }
+}
+
+/// Walks the table a page at a time, so that its lock is never held for long.
+struct SessionPages<'a> {
+    engine: &'a Engine,
+    page: std::vec::IntoIter<Arc<Session>>,
+    last: Option<nightlatch_core::SessionId>,
+}
+
+impl Iterator for SessionPages<'_> {
+    type Item = Arc<Session>;
+
+    fn next(&mut self) -> Option<Arc<Session>> {
+        const PAGE: usize = 1_000;
+        let next = self.page.next().or_else(|| {
+            self.page = self.engine.sessions(self.last, PAGE).into_iter();
+            self.page.next()
+        })?;
+        self.last = Some(next.facts.id);
+        Some(next)
+    }
+}
