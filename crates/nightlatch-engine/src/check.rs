@@ -3,7 +3,7 @@
 use crate::{
     cell::Committed,
     engine::Engine,
-    entry::Entry,
+    entry::{Entry, clip},
     permit::Permit,
     session::{End, Session},
 };
@@ -87,7 +87,7 @@ impl Engine {
                     self.record(&Entry::RefusedAfterEnd {
                         session: session.facts.id.to_string(),
                         at: at.as_millis(),
-                        point: point.to_owned(),
+                        point: clip(point).to_owned(),
                     });
                 }
                 let end = session.end().unwrap_or(End { reason, at });

@@ -41,7 +41,7 @@ impl TimeSource for OsTime {
         nanos(ClockId::Realtime)
     }
 
-    /// From `/proc/sys/kernel/random/boot_id`; all zero where that cannot be read, which never equals a real one.
+    /// From `/proc/sys/kernel/random/boot_id`; all zero where that cannot be read, which counts as another boot.
     fn boot_id(&self) -> [u8; 16] {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let mut id = [0; 16];
@@ -73,6 +73,10 @@ pub struct Clock {
     watched: AtomicU64,
     /// How far behind the wall clock was when that was last noted.
     noted_behind: AtomicU64,
+    /// The offset of the reservation that is on disk.
+    kept_offset: AtomicU64,
+    /// The instant up to which the reservation on disk goes.
+    kept_until: AtomicU64,
 }
 
 /// A clock that cannot be trusted: what was live before must end.
@@ -85,6 +89,11 @@ pub enum ClockFault {
     },
     /// There is a reservation and it cannot be read, so nobody knows what time had been reached.
     ReservationUnreadable,
+    /// The clock is behind something that is on record, and no reservation tells how far time had gone.
+    BehindRecord {
+        /// By how much, in nanoseconds.
+        by_nanos: u64,
+    },
     /// The same boot, but less time since it than had passed before.
     BootTimeWentBack {
         /// By how much, in nanoseconds.
@@ -101,6 +110,9 @@ impl ClockFault {
                 format!("after a boot the clock is {} ms behind a time reached before", by_nanos / 1_000_000)
             }
             ClockFault::ReservationUnreadable => "the time reservation cannot be read".to_owned(),
+            ClockFault::BehindRecord { by_nanos } => {
+                format!("the clock is {} ms behind something on record", by_nanos / 1_000_000)
+            }
             ClockFault::BootTimeWentBack { by_nanos } => {
                 format!("the steady clock is {} ms behind within one boot", by_nanos / 1_000_000)
             }
@@ -129,10 +141,12 @@ impl Clock {
     /// With a fault, the clock still runs (from the latest time it knows of), so that the ends it causes can be dated.
     #[must_use]
     pub fn start(source: Box<dyn TimeSource>, reserved: Option<&Reservation>) -> (Clock, Option<ClockFault>) {
-        let (boot, wall, boot_id) = (source.boot_nanos(), source.wall_nanos(), source.boot_id());
+        let (boot, wall) = read(&*source);
+        let boot_id = source.boot_id();
+        let known_boot = boot_id != [0; 16];
         let (begin, fault) = match reserved {
             None => (wall, None),
-            Some(last) if last.boot_id == boot_id => same_boot(last, boot, wall),
+            Some(last) if known_boot && last.boot_id == boot_id => same_boot(last, boot, wall),
             Some(last) => new_boot(last, wall),
         };
         let offset = begin.saturating_sub(boot);
@@ -142,6 +156,8 @@ impl Clock {
             offset: AtomicU64::new(offset),
             watched: AtomicU64::new(offset),
             noted_behind: AtomicU64::new(0),
+            kept_offset: AtomicU64::new(0),
+            kept_until: AtomicU64::new(0),
         };
         (clock, fault)
     }
@@ -149,7 +165,7 @@ impl Clock {
     /// Now, in nanoseconds since the Unix epoch. Never less than any answer before it.
     #[must_use]
     pub fn now_nanos(&self) -> u64 {
-        let (boot, wall) = (self.source.boot_nanos(), self.source.wall_nanos());
+        let (boot, wall) = read(&*self.source);
         let needed = wall.saturating_sub(boot);
         let offset = self.offset.load(Ordering::Acquire);
         if needed <= offset {
@@ -178,6 +194,29 @@ impl Clock {
         }
     }
 
+    /// This reservation is on disk now.
+    pub(crate) fn keep(&self, stored: &Reservation) {
+        let offset = u64::try_from(stored.offset_nanos).unwrap_or(0);
+        self.kept_offset.fetch_max(offset, Ordering::AcqRel);
+        self.kept_until.fetch_max(stored.reserved_until_nanos, Ordering::AcqRel);
+    }
+
+    /// Whether any later start of this clock, from what is on disk, begins at `now_nanos` or after, or is a fault.
+    ///
+    /// Not so for an instant after a wall clock's step that no reservation has seen yet: a crash and a step back
+    /// would undo it.
+    pub(crate) fn is_kept(&self, now_nanos: u64) -> bool {
+        now_nanos <= self.kept_until.load(Ordering::Acquire)
+            && self.offset.load(Ordering::Acquire) <= self.kept_offset.load(Ordering::Acquire)
+    }
+
+    /// Goes to `at` if that is ahead: something is on record that happened then.
+    pub(crate) fn raise(&self, at: Time) {
+        let needed = at.as_nanos().saturating_sub(self.source.boot_nanos());
+        self.offset.fetch_max(needed, Ordering::AcqRel);
+        self.watched.fetch_max(needed, Ordering::AcqRel);
+    }
+
     /// Compares the two clocks and tells of a step since the last call, once per step.
     #[must_use]
     pub fn watch(&self) -> Option<ClockStep> {
@@ -202,6 +241,13 @@ impl Clock {
     pub fn wall_behind_nanos(&self) -> u64 {
         self.now_nanos().saturating_sub(self.source.wall_nanos())
     }
+}
+
+/// Boot time and wall clock. The wall clock is read first: a pause between the two readings then only makes the steady
+/// clock's answer later, which is true. The other way round the pause would be taken for a step forward, and stay.
+fn read(source: &dyn TimeSource) -> (u64, u64) {
+    let wall = source.wall_nanos();
+    (source.boot_nanos(), wall)
 }
 
 /// The steady clock has run on since the last run: it tells how much time passed, and no jump to the reservation is needed.

@@ -7,7 +7,7 @@ use crate::{
     journal::Then,
     session::Session,
 };
-use nightlatch_core::{Activity, Deadline, DeadlineReason, EndReason, SessionId, Time};
+use nightlatch_core::{Activity, Deadline, EndReason, SessionId, Time};
 use std::sync::Arc;
 
 /// An order to end a session, from somebody.
@@ -52,8 +52,8 @@ impl Engine {
         }
         let committed = session.cell.decide(session.parent_end(), activity, Time::from_nanos(now_nanos));
         if let Committed::EndedNow(reason, deadline) = committed {
-            session.note_end(ended_at(session, deadline));
-            if reason.follows_from_the_numbers() || parent_settled(session) {
+            session.note_end(deadline.at);
+            if self.would_be_found_again(session, reason, now_nanos) || parent_settled(session) {
                 session.settle();
             }
         }
@@ -69,15 +69,14 @@ impl Engine {
         now_nanos: u64,
         by: &str,
     ) {
-        let ended_at = ended_at(session, deadline);
-        let lateness_us = now_nanos.saturating_sub(ended_at.as_nanos()) / 1_000;
+        let lateness_us = now_nanos.saturating_sub(deadline.at.as_nanos()) / 1_000;
         self.stats().ends.observe(lateness_us);
         self.record_end(
             session,
             EndNote {
                 reason,
-                deadline: Deadline { at: ended_at, ..deadline },
-                ended_at,
+                deadline,
+                ended_at: deadline.at,
                 at: Time::from_nanos(now_nanos),
                 lateness_us: Some(lateness_us),
                 while_down: false,
@@ -97,6 +96,7 @@ impl Engine {
         // A deadline that has passed unnoticed came first.
         self.decide(session, Activity::Passive, now_nanos, "check");
         let deadline = session.deadline();
+        session.propose_end(now);
         if !session.cell.end(order.reason) {
             return None;
         }
@@ -124,22 +124,25 @@ impl Engine {
         self.forget_later(session);
         let index = self.append(&entry, then);
         session.note_end_entry(index);
+        self.room().paid();
+        // Their word says it already, by way of this one's; what is left is to write it down.
+        for lease in session.orphans() {
+            self.decide(&lease, Activity::Passive, self.clock().now_nanos(), "parent");
+        }
         index
+    }
+
+    /// Whether this end would be found again after a crash, whatever is not on disk yet: it follows from numbers that are.
+    fn would_be_found_again(&self, session: &Session, reason: EndReason, now_nanos: u64) -> bool {
+        reason.follows_from_the_numbers()
+            && session.limits_on_disk(self.journal().done())
+            && self.clock().is_kept(now_nanos)
     }
 
     /// The session with this public name, if it is known.
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<Arc<Session>> {
         self.table().by_id(id)
-    }
-}
-
-/// The instant from which it was over: the deadline, or for a lease when its parent ended.
-fn ended_at(session: &Session, deadline: Deadline) -> Time {
-    let parent_end = session.parent.as_ref().and_then(|parent| parent.end());
-    match (deadline.reason, parent_end) {
-        (DeadlineReason::Parent, Some(end)) => end.at,
-        _ => deadline.at,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     clock::Clock,
     entry::{Entry, PolicyRecord},
     journal::{Journal, Then},
+    room::Room,
     rules::Rules,
     session::Session,
     slots::Slots,
@@ -17,7 +18,7 @@ use crate::{
 };
 use nightlatch_core::{Policy, SessionId, Subject, Time};
 use nightlatch_ledger::{CommitError, Ledger};
-use nightlatch_store::{DataDir, People};
+use nightlatch_store::{DataDir, KeyError, Keys, People, SecretKey};
 use std::{
     collections::VecDeque,
     sync::{
@@ -30,6 +31,7 @@ use std::{
 /// The one road of every decision.
 pub struct Engine {
     node: String,
+    keys: Keys,
     clock: Clock,
     policy: Policy,
     rules: Rules,
@@ -38,7 +40,10 @@ pub struct Engine {
     journal: Journal,
     people: People,
     stats: Stats,
+    room: Room,
     wheel: Mutex<Wheel<Arc<Session>>>,
+    /// Held while limits go down, so that what is on record of them is known.
+    pub(crate) lowering: Mutex<()>,
     ended: Mutex<VecDeque<(Time, Arc<Session>)>>,
     pub(crate) disk: Mutex<crate::upkeep::Disk>,
     recording: AtomicBool,
@@ -50,9 +55,11 @@ pub struct Engine {
 /// What an engine is put together from.
 pub(crate) struct Parts {
     pub(crate) node: String,
+    pub(crate) keys: Keys,
     pub(crate) clock: Clock,
     pub(crate) policy: Policy,
     pub(crate) ledger: Ledger,
+    pub(crate) segment_bytes: u64,
     pub(crate) people: People,
     pub(crate) disk: crate::upkeep::Disk,
     pub(crate) data: DataDir,
@@ -61,7 +68,7 @@ pub(crate) struct Parts {
 /// How the program is, for those who send it traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
-    /// Entries reach the disk: sessions may start.
+    /// Entries reach the disk, and there is room for more: sessions may start.
     pub recording: bool,
     /// How far the wall clock is behind ours, in milliseconds.
     pub wall_behind_ms: u64,
@@ -76,8 +83,11 @@ pub struct Health {
 impl Engine {
     pub(crate) fn of(parts: Parts) -> Engine {
         let now = parts.clock.now();
+        let room = Room::new(parts.segment_bytes);
+        room.measured(parts.ledger.reserve());
         Engine {
             node: parts.node,
+            keys: parts.keys,
             clock: parts.clock,
             policy: parts.policy,
             rules: Rules::default(),
@@ -86,7 +96,9 @@ impl Engine {
             journal: Journal::new(parts.ledger),
             people: parts.people,
             stats: Stats::default(),
+            room,
             wheel: Mutex::new(Wheel::new(now)),
+            lowering: Mutex::default(),
             ended: Mutex::default(),
             disk: Mutex::new(parts.disk),
             recording: AtomicBool::new(true),
@@ -99,6 +111,14 @@ impl Engine {
     #[must_use]
     pub fn node(&self) -> &str {
         &self.node
+    }
+
+    /// A secret key of this node, made at its first use; one name for one use.
+    ///
+    /// # Errors
+    /// If it cannot be read or made.
+    pub fn key(&self, name: &str) -> Result<SecretKey, KeyError> {
+        self.keys.key(name)
     }
 
     /// The clock of this authority.
@@ -159,10 +179,10 @@ impl Engine {
     #[must_use]
     pub fn health(&self) -> Health {
         Health {
-            recording: self.recording(),
+            recording: self.recording() && self.room.has_room_for(0),
             wall_behind_ms: self.clock.wall_behind_nanos() / 1_000_000,
             ledger_size: self.ledger().durable(),
-            ledger_waiting: self.ledger().pending() as u64,
+            ledger_waiting: self.ledger().pending(),
             timers: self.wheel().len() as u64,
         }
     }
@@ -176,6 +196,7 @@ impl Engine {
             Then::Admit(session) => self.admit_to_table(&session),
             Then::Settle(session) => session.settle(),
         });
+        self.room.measured(self.ledger().reserve());
         self.recording.store(committed.is_ok(), SeqCst);
         committed.inspect_err(|_| self.note_disk_failure())
     }
@@ -197,10 +218,12 @@ impl Engine {
 
     /// Records something, and what is to happen when it is on disk.
     pub(crate) fn append(&self, entry: &Entry, then: Option<Then>) -> u64 {
-        match self.journal.append(entry, then) {
+        let bytes = entry.to_bytes();
+        self.room.spent(bytes.len());
+        match self.journal.append(&bytes, then) {
             Ok(index) => index,
             Err(error) => {
-                // Only an entry beyond the ledger's size limit ends here, and `start` bounds all that is not ours in it.
+                // Only an entry beyond the ledger's size limit ends here, and all that is not ours in one is bounded.
                 tracing::error!(%error, "an entry could not be recorded");
                 self.note_disk_failure();
                 self.recording.store(false, SeqCst);
@@ -216,8 +239,16 @@ impl Engine {
     /// The session is on record: it is known, timed and flushed from now on.
     pub(crate) fn admit_to_table(&self, session: &Arc<Session>) {
         self.slots.settle(session);
-        self.table.insert(session);
+        self.know(session);
         self.arm(session);
+    }
+
+    /// The session is found by its credential, and by its parent.
+    pub(crate) fn know(&self, session: &Arc<Session>) {
+        self.table.insert(session);
+        if let Some(parent) = &session.parent {
+            parent.adopt(session);
+        }
     }
 
     /// Keeps an ended session known for a while.
@@ -229,9 +260,13 @@ impl Engine {
     /// Forgets what ended before `before`.
     pub(crate) fn forget_ended(&self, before: Time) {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some((_, session)) = ended.pop_front_if(|(at, _)| *at < before) {
+        let done = self.journal.done();
+        // Its place is not given away before its end is on disk.
+        while let Some((_, session)) =
+            ended.pop_front_if(|(at, session)| *at < before && session.end_entry() < done)
+        {
             self.table.remove(&session);
-            self.slots.release(session.slot);
+            self.slots.release(&session);
         }
     }
 
@@ -241,6 +276,10 @@ impl Engine {
 
     pub(crate) fn slots(&self) -> &Slots {
         &self.slots
+    }
+
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
     }
 
     pub(crate) fn rules(&self) -> &Rules {

@@ -365,8 +365,8 @@ impl SessionEnded {
             session: session.facts.id.to_string(),
             subject: session.facts.pseudonym.clone(),
             reason: note.reason.code().to_owned(),
-            cause: note.cause.map(str::to_owned),
-            by: note.by.to_owned(),
+            cause: note.cause.map(|cause| clip(cause).to_owned()),
+            by: clip(note.by).to_owned(),
             ended_at: note.ended_at.as_millis(),
             at: note.at.as_millis(),
             deadline: note.deadline.at.as_millis(),
@@ -378,6 +378,15 @@ impl SessionEnded {
             open: session.open(),
         }
     }
+}
+
+/// The most of a text from outside that goes into an entry. Even if every byte of it takes six in JSON, the entry fits the
+/// ledger: an end must not fail to be recorded because of somebody's long words.
+const TEXT_BYTES_MOST: usize = 2_048;
+
+/// The text, cut off at the most that an entry takes.
+pub(crate) fn clip(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_BYTES_MOST)]
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -4,7 +4,7 @@
 //! happen what waited for it: a session that starts becomes known, an end that is not derivable may be told. If we crash
 //! before the commit, neither had happened as far as anybody outside can know.
 
-use crate::{entry::Entry, session::Session};
+use crate::session::Session;
 use nightlatch_ledger::{AppendError, CommitError, Ledger};
 use std::{
     collections::VecDeque,
@@ -43,12 +43,11 @@ impl Journal {
         &self.ledger
     }
 
-    /// Appends an entry and notes what is to happen when it is on disk. Returns the entry's index.
-    pub(crate) fn append(&self, entry: &Entry, then: Option<Then>) -> Result<u64, AppendError> {
-        let bytes = entry.to_bytes();
+    /// Appends an entry's bytes and notes what is to happen when it is on disk. Returns the entry's index.
+    pub(crate) fn append(&self, bytes: &[u8], then: Option<Then>) -> Result<u64, AppendError> {
         // Index and place in the queue are taken under one lock, so that the queue is in the order of the log.
         let mut waiting = self.waiting();
-        let index = self.ledger.append(&bytes)?;
+        let index = self.ledger.append(bytes)?;
         waiting.extend(then.map(|then| (index, then)));
         drop(waiting);
         if let Some(committer) = self.committer.get() {

@@ -13,7 +13,7 @@
 //! | a deadline comes while nobody asks | `deadlines`, `wheel` |
 //! | a session ends | `end`, `limits` |
 //! | it is on the record | `entry`, `journal` |
-//! | it survives a restart | `slots`, `upkeep`, `recover` |
+//! | it survives a restart | `slots`, `upkeep`, `found`, `recover`, `room` |
 //!
 //! What never lives here: a protocol. How something open is cut is the business of the enforcement points.
 
@@ -24,10 +24,12 @@ mod deadlines;
 mod end;
 mod engine;
 mod entry;
+mod found;
 mod journal;
 mod limits;
 mod permit;
 mod recover;
+mod room;
 mod rules;
 mod run;
 mod secret;

@@ -8,7 +8,7 @@
 use crate::{
     cell::Committed,
     engine::Engine,
-    entry::{Cut, Entry},
+    entry::{Cut, Entry, clip},
     session::{End, Session},
     stats::Channel,
 };
@@ -98,9 +98,9 @@ impl Permit {
             subject: self.session.facts.pseudonym.clone(),
             reason: end.reason.code().to_owned(),
             channel: note.channel.code().to_owned(),
-            route: note.route.to_owned(),
-            point: note.point.to_owned(),
-            how: note.how.to_owned(),
+            route: clip(note.route).to_owned(),
+            point: clip(note.point).to_owned(),
+            how: clip(note.how).to_owned(),
             ended_at: end.at.as_millis(),
             at: now_nanos / 1_000_000,
             lateness_us,
@@ -113,7 +113,7 @@ impl Permit {
         self.engine.record(&Entry::OutcomeWithheld {
             session: self.session.facts.id.to_string(),
             at: self.engine.clock().now().as_millis(),
-            route: route.to_owned(),
+            route: clip(route).to_owned(),
             status,
         });
     }

@@ -13,27 +13,23 @@ use crate::{
     cell::Cell,
     clock::{Clock, ClockFault, TimeSource},
     engine::{Engine, Parts},
-    entry::{EndNote, Entry, EntryError, SessionEnded, SessionStarted},
+    entry::{EndNote, Entry, EntryError, SessionStarted},
+    found::{Found, Known},
     session::Session,
     slots::Slot,
     upkeep::{Disk, SessionRecord},
 };
 use nightlatch_core::{
-    Deadline, DeadlineReason, EndReason, Generation, Policy, Register, SessionId, Span, Subject, Time,
-    Verdict, Word, decide,
+    Activity, Deadline, EndReason, Generation, Policy, Register, SessionId, Span, Subject,
+    Time, Verdict, decide,
 };
-use nightlatch_ledger::{CommitError, Ledger, Options, ReadError, Signer};
+use nightlatch_ledger::{CommitError, Disk as LedgerDisk, Ledger, Options, OsDisk, ReadError, Signer};
 use nightlatch_store::{
-    DataDir, FileError, LoadReservationError, OpenDataDirError, OpenPeopleError, People, Pseudonym,
+    DataDir, FileError, Keys, LoadReservationError, OpenDataDirError, OpenPeopleError, People, Person, Pseudonym,
     ReservationFile,
     snapshot::{self, BadSnapshot},
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    io,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
 
 /// What opening found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -115,12 +111,28 @@ impl Engine {
         source: Box<dyn TimeSource>,
         version: &str,
     ) -> Result<(Engine, Recovery), OpenError> {
+        Engine::open_on(Arc::new(OsDisk), Options::default(), dir, policy, source, version)
+    }
+
+    /// The same on another disk, or with segments of another size, for tests of what happens when a disk fails or fills.
+    ///
+    /// # Errors
+    /// As for [`open`](Engine::open).
+    pub fn open_on(
+        disk: Arc<dyn LedgerDisk>,
+        options: Options,
+        dir: &Path,
+        policy: Policy,
+        source: Box<dyn TimeSource>,
+        version: &str,
+    ) -> Result<(Engine, Recovery), OpenError> {
         let data = DataDir::open(dir)?;
         let node = node_name(&data)?;
+        let keys = Keys::open(data.keys())?;
         let key = data.keys().join("ledger.key");
         let origin = format!("nightlatch.local/{node}");
         let signer = if key.exists() { Signer::load(&key, &origin)? } else { Signer::create(&key, &origin)? };
-        let (ledger, opened) = Ledger::open(&data.ledger(), Options::default(), signer)?;
+        let (ledger, opened) = Ledger::open_on(disk, &data.ledger(), options, signer)?;
 
         let time = ReservationFile::open(data.time())?;
         let (reserved, unreadable) = match time.load() {
@@ -140,18 +152,22 @@ impl Engine {
             return Err(OpenError::LedgerSetBack { snapshot: snapshot_at, ledger: opened.entries });
         }
         let disk = Disk { slots, time, snapshot_at, signed_at: 0 };
-        let engine = Engine::of(Parts { node, clock, policy, ledger, people, disk, data });
+        let segment_bytes = options.segment_bytes;
+        let engine = Engine::of(Parts { node, keys, clock, policy, ledger, segment_bytes, people, disk, data });
 
         let mut found = Found::default();
         for record in reading.snapshot.into_iter().flat_map(|snapshot| snapshot.records) {
             found.take_record(record);
         }
-        for entry in engine.ledger().iter_from(snapshot_at) {
+        // The last entry is read even if the snapshot covers it: it tells how far time had gone.
+        for entry in engine.ledger().iter_from(snapshot_at.min(opened.entries.saturating_sub(1))) {
             let entry = entry?;
             let read = Entry::from_bytes(&entry.payload);
-            found.take_entry(read.map_err(|source| OpenError::Entry { index: entry.index, source })?);
+            let read = read.map_err(|source| OpenError::Entry { index: entry.index, source })?;
+            found.take_entry(entry.index, read);
         }
         found.take_slots(&words.words);
+        let fault = fault.or_else(|| engine.behind(found.latest));
         let mut recovery = Recovery {
             clean,
             clock_fault: fault,
@@ -161,12 +177,9 @@ impl Engine {
             ..Recovery::default()
         };
         engine
-            .take_up(found, &mut recovery)
+            .take_up(&found, &mut recovery)
             .map_err(|source| OpenError::Entry { index: snapshot_at, source })?;
-        engine.slots().free_the_rest(|index| match words.words.get(index as usize) {
-            Some(Some(bits)) => Word::from_bits(*bits).generation().next(),
-            _ => Generation::default(),
-        });
+        engine.slots().free_the_rest(&words.words);
         engine.record(&Entry::Started {
             at: engine.clock().now().as_millis(),
             version: version.to_owned(),
@@ -179,8 +192,15 @@ impl Engine {
         Ok((engine, recovery))
     }
 
+    /// Holds the clock against what is on record. Behind that it goes on from there, and is not to be trusted.
+    fn behind(&self, latest: Time) -> Option<ClockFault> {
+        let by_nanos = latest.as_nanos().saturating_sub(self.clock().now_nanos());
+        self.clock().raise(latest);
+        (by_nanos > 0).then_some(ClockFault::BehindRecord { by_nanos })
+    }
+
     /// Puts what was found into the table, ends what is due, and records that.
-    fn take_up(&self, found: Found, recovery: &mut Recovery) -> Result<(), EntryError> {
+    fn take_up(&self, found: &Found, recovery: &mut Recovery) -> Result<(), EntryError> {
         let now = self.clock().now();
         if let Some(fault) = recovery.clock_fault {
             self.record(&Entry::ClockFault { at: now.as_millis(), cause: fault.cause() });
@@ -192,8 +212,11 @@ impl Engine {
             let orphan = known.start.parent.is_some() && parent.is_none();
             let session = Arc::new(self.rebuild(known, parent)?);
             sessions.insert(name, Arc::clone(&session));
-            self.slots().settle(&session);
-            self.table().insert(&session);
+            // What is on record as ended keeps no slot: another may have had it since.
+            if known.end_entry.is_none() {
+                self.slots().settle(&session);
+            }
+            self.know(&session);
             self.end_if_due(&session, known, orphan, now, recovery);
         }
         Ok(())
@@ -210,17 +233,24 @@ impl Engine {
         if let Some(at) = known.ended_at {
             session.note_end(at);
         }
+        session.note_refused(known.refused);
         Ok(session)
     }
 
     /// The person behind a pseudonym. One who was erased keeps nothing but the pseudonym.
     fn subject_of(&self, pseudonym: &str) -> Subject {
-        let known =
-            pseudonym.parse::<Pseudonym>().ok().and_then(|pseudonym| self.people().person(&pseudonym));
-        match known {
+        match self.person(pseudonym) {
             Some(person) => Subject { provider: person.provider.to_string(), name: person.name.to_string() },
             None => Subject { provider: "erased".to_owned(), name: pseudonym.to_owned() },
         }
+    }
+
+    fn is_erased(&self, pseudonym: &str) -> bool {
+        self.person(pseudonym).is_none()
+    }
+
+    fn person(&self, pseudonym: &str) -> Option<Person> {
+        pseudonym.parse::<Pseudonym>().ok().and_then(|pseudonym| self.people().person(&pseudonym))
     }
 
     fn end_if_due(
@@ -231,33 +261,34 @@ impl Engine {
         now: Time,
         recovery: &mut Recovery,
     ) {
-        if known.recorded_end {
+        if let Some(entry) = known.end_entry {
+            session.note_end_entry(entry);
             session.settle();
             self.forget_later(session);
             return;
         }
         let (reason, deadline) =
-            match decide(&session.cell.seen(session.parent_end()), nightlatch_core::Activity::Passive, now) {
+            match decide(&session.cell.seen(session.parent_end()), Activity::Passive, now) {
                 // It ended, and the entry did not reach the disk: nobody was told, but an end absorbs.
                 Verdict::Ended { reason } => (reason, session.deadline()),
                 Verdict::End { reason, deadline, .. } => (reason, deadline),
                 Verdict::Allow { .. } if recovery.clock_fault.is_some() => {
                     (EndReason::ClockFault, session.deadline())
                 }
-                Verdict::Allow { .. } if orphan || session.facts.subject.provider == "erased" => {
+                // A parent that is not known any more ended long ago.
+                Verdict::Allow { .. } if orphan => (EndReason::ParentEnded, session.deadline()),
+                Verdict::Allow { .. } if self.is_erased(&known.start.subject) => {
                     (EndReason::Revoked, session.deadline())
                 }
                 Verdict::Allow { .. } => {
                     recovery.live += 1;
+                    self.room().owe();
                     self.arm(session);
                     return;
                 }
             };
         session.cell.end(reason);
-        let ended_at = match (deadline.reason, session.parent.as_ref().and_then(|parent| parent.end())) {
-            (DeadlineReason::Parent, Some(end)) => end.at,
-            _ => deadline.at.min(now),
-        };
+        let ended_at = known.ended_at.unwrap_or(deadline.at.min(now));
         session.note_end(ended_at);
         session.settle();
         recovery.ended_while_down += 1;
@@ -277,105 +308,22 @@ impl Engine {
     }
 }
 
-/// The table as snapshot, ledger and slots have it.
-#[derive(Default)]
-struct Found {
-    known: BTreeMap<String, Known>,
-}
-
-struct Known {
-    start: SessionStarted,
-    word: Word,
-    ended_at: Option<Time>,
-    /// Whether the end is on record.
-    recorded_end: bool,
-}
-
-impl Found {
-    fn take_record(&mut self, record: SessionRecord) {
-        let word = Word::from_bits(record.word);
-        self.insert(Known {
-            word,
-            ended_at: record.ended_at.map(Time::from_millis),
-            recorded_end: record.end_on_record,
-            start: record.start,
-        });
-    }
-
-    fn take_entry(&mut self, entry: Entry) {
-        match entry {
-            Entry::SessionStarted(start) => {
-                let generation = Generation::new(start.generation);
-                let word = Word::live(generation, Time::from_millis(start.last_activity));
-                self.insert(Known { start: *start, word, ended_at: None, recorded_end: false });
-            }
-            Entry::SessionEnded(ended) => self.end(&ended),
-            Entry::LimitsLowered { session, idle_ms, idle_rule, hard_end, hard_end_rule, .. } => {
-                if let Some(known) = self.known.get_mut(&session) {
-                    if idle_ms < known.start.idle_ms {
-                        (known.start.idle_ms, known.start.idle_rule) = (idle_ms, idle_rule);
-                    }
-                    if hard_end < known.start.hard_end {
-                        (known.start.hard_end, known.start.hard_end_rule) = (hard_end, hard_end_rule);
-                    }
-                }
-            }
-            Entry::Cut(_)
-            | Entry::RefusedAfterEnd { .. }
-            | Entry::OutcomeWithheld { .. }
-            | Entry::ClockStepped { .. }
-            | Entry::ClockFault { .. }
-            | Entry::Started { .. }
-            | Entry::Stopped { .. } => {}
-        }
-    }
-
-    fn insert(&mut self, known: Known) {
-        let name = known.start.session.clone();
-        self.known.entry(name).or_insert(known);
-    }
-
-    /// Every name, a lease after the session it belongs to.
-    fn parents_first(&self) -> Vec<String> {
-        let mut names: Vec<(usize, &String)> =
-            self.known.keys().map(|name| (self.depth(name), name)).collect();
-        names.sort();
-        names.into_iter().map(|(_, name)| name.clone()).collect()
-    }
-
-    fn depth(&self, name: &str) -> usize {
-        let parent = |name: &String| self.known.get(name)?.start.parent.clone();
-        // A ledger that names a circle of parents does not keep us here for ever.
-        std::iter::successors(Some(name.to_owned()), parent).take(64).count()
-    }
-
-    fn end(&mut self, ended: &SessionEnded) {
-        // One that is not known was forgotten before the snapshot.
-        let Some(known) = self.known.get_mut(&ended.session) else { return };
-        let reason = ended.reason.parse().unwrap_or(EndReason::ClockFault);
-        known.word = known.word.touched(Time::from_millis(ended.last_activity)).unwrap_or(known.word);
-        known.word = known.word.ended(reason).unwrap_or(known.word);
-        known.ended_at = Some(Time::from_millis(ended.ended_at));
-        known.recorded_end = true;
-    }
-
-    fn take_slots(&mut self, words: &[Option<u64>]) {
-        for known in self.known.values_mut() {
-            if let Some(Some(bits)) = words.get(known.start.slot as usize) {
-                known.word = known.word.joined(Word::from_bits(*bits));
-            }
-        }
-    }
-}
-
-/// The short name of this node, made once: entries are named `node:index`.
+/// The short name of this node, made once: entries are named `node:index`. There whole or not at all, for the ledger's
+/// signatures are made under it.
 fn node_name(data: &DataDir) -> Result<String, OpenError> {
     let path = data.path().join("node");
-    if let Ok(name) = std::fs::read_to_string(&path) {
+    if let Ok(name) = fs::read_to_string(&path) {
         return Ok(name.trim().to_owned());
     }
     let name = crate::secret::node_name()?;
-    std::fs::write(&path, format!("{name}\n")).map_err(OpenError::NodeName)?;
+    let prepared = data.path().join("node.new");
+    let write = || {
+        fs::write(&prepared, format!("{name}\n"))?;
+        fs::File::open(&prepared)?.sync_all()?;
+        fs::rename(&prepared, &path)?;
+        fs::File::open(data.path())?.sync_all()
+    };
+    write().map_err(OpenError::NodeName)?;
     Ok(name)
 }
 

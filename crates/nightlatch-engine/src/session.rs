@@ -7,7 +7,7 @@ use nightlatch_core::{
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
 };
@@ -52,7 +52,11 @@ pub struct Session {
     pub(crate) parent: Option<Arc<Session>>,
     /// Wakes what is open, here and in every lease of the family.
     pub(crate) signal: Arc<Notify>,
+    /// The leases that cannot outlive this session, as far as they may still live.
+    leases: Mutex<Vec<Weak<Session>>>,
     counts: Counts,
+    /// Limits went down by the entry before this index; the highest number while they do.
+    lowered_by: AtomicU64,
     /// Set when the end may be told: it is on disk, or follows from the numbers.
     settled: AtomicBool,
 }
@@ -102,7 +106,9 @@ impl Session {
             slot,
             parent,
             signal,
+            leases: Mutex::default(),
             counts: Counts::default(),
+            lowered_by: AtomicU64::new(0),
             settled: AtomicBool::new(false),
         }
     }
@@ -113,12 +119,10 @@ impl Session {
         deadline(&self.cell.seen(self.parent_end()))
     }
 
-    /// When the parent would end: at once if it has.
+    /// When the parent would end, or did.
     pub(crate) fn parent_end(&self) -> Option<Time> {
-        self.parent.as_ref().map(|parent| match parent.end() {
-            Some(_) => Time::ZERO,
-            None => parent.deadline().at,
-        })
+        let parent = self.parent.as_ref()?;
+        Some(parent.end().map_or_else(|| parent.deadline().at, |end| end.at))
     }
 
     /// How it ended, if it did.
@@ -138,6 +142,10 @@ impl Session {
         match reason {
             EndReason::IdleTimeout => seen.word.last_activity().plus(seen.idle.span()),
             EndReason::AbsoluteTimeout => seen.hard_end.time(),
+            EndReason::ParentEnded => {
+                let parent_end = self.parent.as_ref().and_then(|parent| parent.end());
+                parent_end.map_or(seen.word.last_activity(), |end| end.at)
+            }
             _ => seen.word.last_activity(),
         }
     }
@@ -164,6 +172,12 @@ impl Session {
     #[must_use]
     pub fn hard_end(&self) -> Register {
         self.cell.seen(None).hard_end
+    }
+
+    /// The absolute limit as it stands: from authentication to the hard end.
+    #[must_use]
+    pub fn absolute(&self) -> Span {
+        self.hard_end().time().since(self.facts.started)
     }
 
     /// How many permits are held for it.
@@ -216,6 +230,46 @@ impl Session {
     /// Counts a refusal; true for the first one.
     pub(crate) fn refuse(&self) -> bool {
         self.counts.refused.fetch_add(1, SeqCst) == 0
+    }
+
+    pub(crate) fn note_refused(&self, times: u32) {
+        self.counts.refused.store(times, SeqCst);
+    }
+
+    /// A lease of this session begins.
+    pub(crate) fn adopt(&self, lease: &Arc<Session>) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        if leases.len() == leases.capacity() {
+            leases.retain(|lease| lease.upgrade().is_some_and(|lease| lease.end().is_none()));
+        }
+        leases.push(Arc::downgrade(lease));
+    }
+
+    /// The leases of a session that ended.
+    pub(crate) fn orphans(&self) -> Vec<Arc<Session>> {
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Limits are about to go down: until [`noted`](Session::note_lowered) they are not what is on record.
+    pub(crate) fn lowering(&self) {
+        self.lowered_by.store(NO_ENTRY, SeqCst);
+    }
+
+    /// They went down by the entry with this index.
+    pub(crate) fn note_lowered(&self, index: u64) {
+        self.lowered_by.store(index.saturating_add(1), SeqCst);
+    }
+
+    /// Whether the limits as they stand are on disk, which has every entry below `done`.
+    pub(crate) fn limits_on_disk(&self, done: u64) -> bool {
+        self.lowered_by.load(SeqCst) <= done
+    }
+
+    /// It is about to be ended at `at` on somebody's order. Noted before the word says so, so that whoever sees the end
+    /// sees when.
+    pub(crate) fn propose_end(&self, at: Time) {
+        let _ = self.counts.ended_at.compare_exchange(0, at.as_millis(), SeqCst, SeqCst);
     }
 
     pub(crate) fn note_end(&self, at: Time) {

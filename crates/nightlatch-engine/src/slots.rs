@@ -57,24 +57,41 @@ impl Slots {
         *place = Place { generation: session.slot.generation, tenant: Some(Arc::clone(session)), flushed: 0 };
     }
 
-    /// The session moves out; the next tenant gets the next generation.
-    pub(crate) fn release(&self, slot: Slot) {
+    /// A slot that was taken and that nobody moved into.
+    pub(crate) fn give_back(&self, slot: Slot) {
+        self.state().free.push(slot.index);
+    }
+
+    /// The session moves out, if it is the one that lives there; the next tenant gets the next generation.
+    ///
+    /// One that was recovered after its end has no slot any more: another may have it.
+    pub(crate) fn release(&self, session: &Arc<Session>) {
         let mut state = self.state();
-        if let Some(place) = state.places.get_mut(slot.index as usize) {
-            *place = Place { generation: slot.generation.next(), tenant: None, flushed: 0 };
-            state.free.push(slot.index);
+        let Slot { index, generation } = session.slot;
+        let Some(place) = state.places.get_mut(index as usize) else { return };
+        if place.tenant.as_ref().is_some_and(|tenant| Arc::ptr_eq(tenant, session)) {
+            *place = Place { generation: generation.next(), tenant: None, flushed: 0 };
+            state.free.push(index);
         }
     }
 
-    /// After recovery: every place without a tenant is free, under a generation that none before it had.
-    pub(crate) fn free_the_rest(&self, next_generation: impl Fn(u32) -> Generation) {
+    /// After recovery: every place without a tenant is free, under a generation that none before it had. `words` is what is
+    /// on disk.
+    pub(crate) fn free_the_rest(&self, words: &[Option<u64>]) {
         let mut state = self.state();
+        let used = words.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        if state.places.len() < used {
+            state.places.resize_with(used, Place::default);
+        }
         state.free = (0..state.places.len() as u32).rev().collect();
         let State { places, free } = &mut *state;
         free.retain(|&index| {
             let place = &mut places[index as usize];
             if place.tenant.is_none() {
-                place.generation = next_generation(index);
+                place.generation = match words.get(index as usize) {
+                    Some(Some(bits)) => Word::from_bits(*bits).generation().next(),
+                    _ => Generation::default(),
+                };
             }
             place.tenant.is_none()
         });

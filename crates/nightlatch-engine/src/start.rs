@@ -1,14 +1,15 @@
 //! How a session starts: its entry is on disk before anybody knows of it.
 
 use crate::{
-    cell::Cell,
+    cell::{Cell, Committed},
     engine::Engine,
     entry::{Entry, SessionStarted},
     journal::Then,
     secret::{self, NoRandomness, Token},
     session::{Facts, Session},
 };
-use nightlatch_core::{Kind, Register, SessionId, Span, Subject, Time, Word};
+use nightlatch_core::{Activity, Kind, Register, SessionId, Span, Subject, Time, Word};
+use nightlatch_ledger::PAYLOAD_BYTES_MAX;
 use nightlatch_store::PseudonymError;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -64,7 +65,7 @@ pub enum StartError {
     /// The caller: more than an entry of the ledger can hold.
     #[error("groups take {0} bytes; at most 32768 fit on the record")]
     GroupsTooLarge(usize),
-    /// Us: nothing can be recorded right now, and without a record no session starts.
+    /// Us: nothing can be recorded right now, or there is no room for more than the ends of the sessions that run.
     #[error("the ledger cannot be written; no session starts without a record")]
     NotRecording,
     /// Us: the store could not remember the subject.
@@ -119,16 +120,16 @@ impl Engine {
         if authenticated > now.plus(SKEW) {
             return Err(StartError::AuthenticatedInTheFuture { by: authenticated.since(now) });
         }
-        let parent = start.parent.map(|id| self.live_parent(id)).transpose()?;
+        let parent = start.parent.map(|id| self.live_parent(id, now)).transpose()?;
         let (idle, hard_end) = self.registers(&start.tighter, authenticated, now);
         if now >= hard_end.time() {
             return Err(StartError::AuthenticationTooOld);
         }
-        let token = Token::new()?;
+        let (token, id) = (Token::new()?, secret::session_id()?);
         let pseudonym = self.people().pseudonym(&start.subject.provider, &start.subject.name)?.to_string();
         let slot = self.slots().take();
         let facts = Facts {
-            id: secret::session_id()?,
+            id,
             subject: start.subject,
             pseudonym,
             kind: start.kind,
@@ -145,14 +146,27 @@ impl Engine {
         let session = Arc::new(Session::new(facts, cell, slot, parent));
         let entry = SessionStarted::of(&session, start.cause, now, &|rule| self.rules().name(rule));
         let entry = Entry::SessionStarted(Box::new(entry));
+        let bytes = entry.to_bytes().len();
+        if bytes > PAYLOAD_BYTES_MAX || !self.room().has_room_for(bytes) {
+            self.slots().give_back(slot);
+            return match bytes > PAYLOAD_BYTES_MAX {
+                true => Err(StartError::GroupsTooLarge(groups_bytes)),
+                false => Err(StartError::NotRecording),
+            };
+        }
+        self.room().owe();
         let index = self.append(&entry, Some(Then::Admit(Arc::clone(&session))));
         self.stats().started.fetch_add(1, Relaxed);
         Ok(Starting { session, token, index })
     }
 
-    fn live_parent(&self, id: SessionId) -> Result<Arc<Session>, StartError> {
-        let parent = self.session(id).filter(|parent| parent.end().is_none());
-        parent.ok_or(StartError::ParentNotLive(id))
+    /// The parent, decided on at `now`: one whose deadline has passed is over, whether or not anybody noticed.
+    fn live_parent(&self, id: SessionId, now: Time) -> Result<Arc<Session>, StartError> {
+        let parent = self.session(id).ok_or(StartError::ParentNotLive(id))?;
+        match self.decide(&parent, Activity::Passive, now.as_nanos(), "start") {
+            Committed::Live(_) => Ok(parent),
+            Committed::Ended(_) | Committed::EndedNow(..) => Err(StartError::ParentNotLive(id)),
+        }
     }
 
     /// The policy's limits, and the caller's where they are lower.

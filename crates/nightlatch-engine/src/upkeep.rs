@@ -34,9 +34,11 @@ pub(crate) struct SessionRecord {
     pub(crate) word: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ended_at: Option<u64>,
-    /// Whether the entry of its end is among those that the snapshot covers.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) end_on_record: bool,
+    /// The index of the entry of its end, if that is among those that the snapshot covers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) end_entry: Option<u64>,
+    #[serde(default)]
+    pub(crate) refused: u32,
 }
 
 impl Engine {
@@ -65,7 +67,11 @@ impl Engine {
     }
 
     pub(crate) fn reserve_time(&self, clean: bool) {
-        let stored = self.disk().time.store(&self.clock().reservation(clean));
+        let reservation = self.clock().reservation(clean);
+        let stored = self.disk().time.store(&reservation);
+        if stored.is_ok() {
+            self.clock().keep(&reservation);
+        }
         self.say(stored, "the time reservation could not be written");
     }
 
@@ -112,7 +118,7 @@ impl Engine {
         let size = self.journal().done();
         let sessions = SessionPages { engine: self, page: Vec::new().into_iter(), last: None };
         let records = sessions.map(|session| self.session_record(&session, size));
-        let written = snapshot::write(&self.data().snapshot(), size, records);
+        let written = snapshot::write(self.data().snapshot(), size, records);
         if written.is_ok() {
             self.disk().snapshot_at = size;
         }
@@ -125,7 +131,8 @@ impl Engine {
             start: SessionStarted::of(session, "snapshot", session.facts.started, &rules),
             word: session.cell.word().bits(),
             ended_at: session.end().map(|end| end.at.as_millis()),
-            end_on_record: session.end_entry() < size,
+            end_entry: Some(session.end_entry()).filter(|entry| *entry < size),
+            refused: session.refused(),
         }
     }
 

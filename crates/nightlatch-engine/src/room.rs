@@ -1,0 +1,56 @@
+//! Space on the disk for the ends of the sessions that live.
+//!
+//! A full disk must not stop an end from being recorded, so it has to stop sessions from starting while there is still room
+//! for the ends of those that run. The ledger takes its space in advance and says how much of it is left; each session that starts
+//! is owed the space of its end until that is appended.
+//!
+//! A known hole: the ledger takes one segment in advance and no more. With more sessions than that has room for (about a
+//! hundred thousand), a disk that somebody else fills leaves room for that many ends, and not for all.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// What an end takes at most: the entry without an operator's words, its frame, and the head of a block of its own.
+const END_BYTES: u64 = 640;
+/// What the ledger adds to an entry.
+const FRAME_BYTES: u64 = 16;
+
+/// Bytes the ledger has in hand, and what of them is owed.
+pub(crate) struct Room {
+    free: AtomicU64,
+    owed: AtomicU64,
+    enough: u64,
+}
+
+impl Room {
+    /// `segment_bytes` is what the ledger takes from the disk at a time.
+    pub(crate) fn new(segment_bytes: u64) -> Room {
+        Room { free: 0.into(), owed: 0.into(), enough: segment_bytes }
+    }
+
+    /// What the ledger says it has, all that is pending taken off.
+    pub(crate) fn measured(&self, free: u64) {
+        self.free.store(free, SeqCst);
+    }
+
+    /// An entry was appended since.
+    pub(crate) fn spent(&self, bytes: usize) {
+        let bytes = bytes as u64 + FRAME_BYTES;
+        let _ = self.free.try_update(SeqCst, SeqCst, |free| Some(free.saturating_sub(bytes)));
+    }
+
+    /// Whether one more session may start, with an entry of `bytes`.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        let owed = (self.owed.load(SeqCst) + 1) * END_BYTES + bytes as u64 + FRAME_BYTES;
+        self.free.load(SeqCst) >= owed.min(self.enough)
+    }
+
+    /// A session lives: it is owed the space of its end.
+    pub(crate) fn owe(&self) {
+        self.owed.fetch_add(1, SeqCst);
+    }
+
+    /// The end of one that was owed is appended.
+    pub(crate) fn paid(&self) {
+        let _ = self.owed.try_update(SeqCst, SeqCst, |owed| owed.checked_sub(1));
+    }
+}

@@ -1,0 +1,11 @@
+//! The promises, each by its name: the engine is driven by hand, on real files, by a clock that is set by hand.
+
+mod common;
+mod fail_closed;
+mod never_early;
+mod never_late;
+mod never_longer;
+mod never_revived;
+mod on_the_record;
+mod restart;
+mod together;

@@ -1,0 +1,229 @@
+//! A response's body on its way to the client: asked for at every chunk, and cut in the words of its protocol.
+//!
+//! A stream of server-sent events is handed on in whole events, so that at the end one more can follow and say why. Anything
+//! else has no place for words: it is reset, so that what was cut cannot look complete. Either way the connection to the
+//! application is closed with it.
+
+use crate::{
+    gate::{Gate, Guarded, ended},
+    sse::{self, EventStream},
+    upload::Progress,
+    upstream::Lease,
+};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use nightlatch_engine::End;
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// Why a response's body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DownloadError {
+    /// The session ended; the connection is reset.
+    #[error("the session is over")]
+    Over,
+    /// The application broke off.
+    #[error("the application broke off: {0}")]
+    Application(#[source] hyper::Error),
+}
+
+/// The body as the client gets it.
+pub(crate) struct Download {
+    body: Incoming,
+    lease: Option<Lease>,
+    progress: Arc<Progress>,
+    guard: Option<Guard>,
+}
+
+/// What stands between a body and a client while a session decides.
+struct Guard {
+    guarded: Guarded,
+    gate: Arc<Gate>,
+    events: Option<EventStream>,
+    /// Pieces that are whole events, still to be handed on.
+    ready: VecDeque<Bytes>,
+    over: Option<Pin<Box<dyn Future<Output = End> + Send + Sync>>>,
+    said_goodbye: bool,
+}
+
+impl Download {
+    /// A body that passes for as long as `guarded` may, or for ever without one.
+    pub(crate) fn new(
+        body: Incoming,
+        lease: Lease,
+        progress: Arc<Progress>,
+        guarded: Option<Guarded>,
+        gate: &Arc<Gate>,
+        events: bool,
+    ) -> Download {
+        let guard = guarded.map(|guarded| Guard {
+            guarded,
+            gate: Arc::clone(gate),
+            events: events.then(EventStream::default),
+            ready: VecDeque::new(),
+            over: None,
+            said_goodbye: false,
+        });
+        Download { body, lease: Some(lease), progress, guard }
+    }
+
+    /// The application has said everything: its connection may serve another exchange.
+    fn complete(&mut self) {
+        if let Some(lease) = self.lease.take()
+            && self.progress.read_whole()
+        {
+            lease.give_back();
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(None) = polled {
+            self.complete();
+        }
+        polled.map(|frame| frame.map(|frame| frame.map_err(DownloadError::Application)))
+    }
+}
+
+impl Guard {
+    fn is_over(&self) -> bool {
+        self.guarded.permit.ask().is_err()
+    }
+
+    /// Completes once the session is over and that may be told.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let permit = &self.guarded.permit;
+        self.over.get_or_insert_with(|| ended(permit)).as_mut().poll(cx)
+    }
+
+    /// The cut: a last event where one may stand, else a reset.
+    fn cut(&mut self, end: End) -> Option<Result<Frame<Bytes>, DownloadError>> {
+        let room = self.events.as_ref().is_some_and(EventStream::can_end);
+        if room && self.gate.last_words(&self.guarded, "event nightlatch-ended") {
+            self.said_goodbye = true;
+            return Some(Ok(Frame::data(sse::final_event(end.reason))));
+        }
+        self.gate.reset(Some(self.guarded.clone()));
+        Some(Err(DownloadError::Over))
+    }
+
+    /// Takes a chunk of events, keeping back what is not whole.
+    fn take_events(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let Some(events) = &mut self.events else { return Some(frame) };
+        match frame.into_data() {
+            Ok(data) => {
+                self.ready.extend(events.push(data).pieces());
+                self.ready.pop_front().map(Frame::data)
+            }
+            Err(trailers) => Some(trailers),
+        }
+    }
+
+    /// The application ended the stream: what was kept back passes as it is.
+    fn rest(&mut self) -> Option<Frame<Bytes>> {
+        let rest = self.events.take()?.into_rest();
+        (!rest.is_empty()).then(|| Frame::data(rest))
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = DownloadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        let this = &mut *self;
+        let Some(mut guard) = this.guard.take() else { return this.poll_body(cx) };
+        let polled = this.poll_guarded(&mut guard, cx);
+        this.guard = Some(guard);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.guard {
+            Some(guard) => guard.events.is_none() && self.body.is_end_stream(),
+            None => self.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.guard {
+            Some(Guard { events: Some(_), .. }) => SizeHint::default(),
+            _ => self.body.size_hint(),
+        }
+    }
+}
+
+impl Download {
+    fn poll_guarded(
+        &mut self,
+        guard: &mut Guard,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
+        loop {
+            if guard.said_goodbye {
+                return Poll::Ready(None);
+            }
+            if guard.is_over() {
+                // Nothing more passes; the words wait until the end may be told.
+                let end = std::task::ready!(guard.poll_over(cx));
+                self.lease = None;
+                return Poll::Ready(guard.cut(end));
+            }
+            if let Some(piece) = guard.ready.pop_front() {
+                guard.gate.put();
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            let frame = match self.poll_body(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    // Woken by either; if by the end, the loop finds it over.
+                    let _ = std::task::ready!(guard.poll_over(cx));
+                    continue;
+                }
+            };
+            // Time has passed while the chunk came.
+            if guard.is_over() {
+                continue;
+            }
+            let passing = match frame {
+                Some(Ok(frame)) => guard.take_events(frame).map(Ok),
+                Some(Err(error)) => Some(Err(error)),
+                None => match guard.rest() {
+                    Some(rest) => Some(Ok(rest)),
+                    None => return Poll::Ready(None),
+                },
+            };
+            if let Some(passing) = passing {
+                guard.gate.put();
+                return Poll::Ready(Some(passing));
+            }
+        }
+    }
+}
+
+/// Complete or given up by the client: the gate need not hold what has left.
+impl Drop for Download {
+    fn drop(&mut self) {
+        if self.body.is_end_stream() {
+            self.complete();
+        }
+        if let Some(guard) = &self.guard {
+            guard.gate.release();
+        }
+    }
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Download(..)")
+    }
+}

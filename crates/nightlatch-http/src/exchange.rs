@@ -1,0 +1,355 @@
+//! One request's way to the application and its answer's way back.
+//!
+//! Every step that may take time is raced against the session's end, and after every such step the permit is asked again:
+//! after a connection is had, after the head of the answer has come, and (in [`Upload`], [`Download`] and the gates) for each chunk.
+//!
+//! If the end comes while the application has the request but has not answered, it depends. A request that can be tried
+//! again, or that is not whole yet, is aborted. An unsafe request that was forwarded whole is left to finish, in bounded time:
+//! aborting it would leave nobody knowing whether the order was placed. Its answer is withheld and its outcome recorded, and the
+//! client is told that the outcome is unknown, never that it was not sent.
+
+use crate::{
+    answer::{Answer, Asker, Obstacle, Outcome, read_off},
+    download::Download,
+    forward::{
+        identity::Identity,
+        request::{self, Upward},
+        response::{self, Downward},
+    },
+    gate::{Gate, Guarded},
+    gateway::{App, Gateway},
+    road::Peer,
+    sse,
+    tunnel::Tunnel,
+    upload::{Progress, Upload},
+    upstream::{Lease, Sent, UpBody, Upstream, UpstreamError},
+    websocket::handshake::Handshake,
+};
+use bytes::Bytes;
+use http::{
+    Method, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, HOST},
+    uri::PathAndQuery,
+};
+use http_body_util::BodyExt;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use nightlatch_core::Activity;
+use nightlatch_engine::{Channel, End, Permit};
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// How long an application may take to begin its answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
+/// How long a request that was forwarded whole may take to finish after the end.
+const FINISH_WITHIN: Duration = Duration::from_secs(60);
+
+/// A request that may go on, and all that is known about it.
+pub(crate) struct Exchange<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) app: &'a App,
+    pub(crate) peer: &'a Peer,
+    pub(crate) asker: Asker,
+    pub(crate) target: PathAndQuery,
+    pub(crate) route: Arc<str>,
+    /// None on a public route.
+    pub(crate) permit: Option<Permit>,
+    /// Set if it asks for a WebSocket and may have one.
+    pub(crate) handshake: Option<Handshake>,
+    /// Whether a WebSocket's frames count.
+    pub(crate) frames: Activity,
+}
+
+/// An answer's head, with the connection it came on.
+type Answered = (Response<Incoming>, Lease);
+
+/// The one that is sent, and sent again on another connection if the pooled one turned out closed.
+struct Sending {
+    upstream: Arc<Upstream>,
+    request: Request<UpBody>,
+    guarded: Option<Guarded>,
+    progress: Arc<Progress>,
+}
+
+impl Exchange<'_> {
+    /// Forwards the request and brings back what the client gets.
+    pub(crate) async fn run(mut self, request: Request<Incoming>) -> Answer {
+        let progress = Arc::<Progress>::default();
+        let method = request.method().clone();
+        let (request, client_upgrade) = match self.outgoing(request, &progress) {
+            Ok(outgoing) => outgoing,
+            Err(answer) => return answer,
+        };
+        let sending = Sending {
+            upstream: Arc::clone(&self.app.upstream),
+            request,
+            guarded: self.guarded(if progress.read_whole() { Channel::Request } else { Channel::Upload }),
+            progress: Arc::clone(&progress),
+        };
+        let mut sending = Box::pin(timeout(ANSWER_WITHIN, sending.run()));
+        let answered = match &self.permit {
+            None => sending.await,
+            Some(permit) => tokio::select! {
+                biased;
+                end = permit.ended() => {
+                    let whole = !method.is_safe() && progress.forwarded_whole();
+                    if whole {
+                        self.leave_to_finish(permit, async move { sending.await.ok() });
+                        return self.signed_out(end, Outcome::Unknown);
+                    }
+                    drop(sending);
+                    return self.cut_short(end, &progress).await;
+                }
+                answered = &mut sending => answered,
+            },
+        };
+        let (response, lease) = match answered {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(error)) => return self.no_answer(&progress, &error).await,
+            Err(_) => return self.too_slow(),
+        };
+        self.answer(&method, response, lease, progress, client_upgrade).await
+    }
+
+    /// The request as it is forwarded.
+    fn outgoing(
+        &self,
+        mut request: Request<Incoming>,
+        progress: &Arc<Progress>,
+    ) -> Result<(Request<UpBody>, Option<OnUpgrade>), Answer> {
+        let client_upgrade = self.handshake.is_some().then(|| hyper::upgrade::on(&mut request));
+        let (mut head, body) = request.into_parts();
+        let host = head.headers.get(HOST).cloned();
+        let subject_key = self.subject_key();
+        let facts = self.permit.as_ref().map(|permit| &permit.session().facts);
+        let upward = Upward {
+            peer: self.peer.address,
+            secure: self.peer.secure,
+            host: host.as_ref(),
+            version: head.version,
+            trusted: &self.gateway.trusted,
+            identity: facts.map(|facts| Identity {
+                subject: &facts.subject,
+                session: facts.id,
+                groups: &facts.groups,
+            }),
+            app_cookies: Some(&self.app.cookies),
+            subject_key: subject_key.as_deref(),
+            websocket: self.handshake.is_some(),
+        };
+        if let Err(error) = request::prepare(&mut head.headers, &upward) {
+            return Err(self.obstacle(StatusCode::BAD_GATEWAY, "identity-too-large", error.to_string()));
+        }
+        head.uri = self.target.clone().into();
+        head.version = http::Version::HTTP_11;
+        head.extensions = http::Extensions::new();
+        let body = Upload::new(body, self.permit.clone(), progress).boxed();
+        Ok((Request::from_parts(head, body), client_upgrade))
+    }
+
+    /// The answer as the client gets it.
+    async fn answer(
+        &mut self,
+        method: &Method,
+        response: Response<Incoming>,
+        lease: Lease,
+        progress: Arc<Progress>,
+        client_upgrade: Option<OnUpgrade>,
+    ) -> Answer {
+        // Time has passed while the application thought.
+        if let Some(permit) = &self.permit
+            && permit.ask().is_err()
+        {
+            let end = permit.ended().await;
+            if method.is_safe() {
+                drop(lease);
+                return self.cut_short(end, &progress).await;
+            }
+            permit.record_withheld(&self.route, Some(response.status().as_u16()));
+            return self.signed_out(end, Outcome::Unknown);
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.switch(response, lease, client_upgrade);
+        }
+        let (mut head, body) = response.into_parts();
+        let events = self.permit.is_some() && sse::is_event_stream(&head.headers);
+        self.prepare_answer(&mut head, false);
+        if events {
+            // A last event may follow: its length is not known in advance.
+            head.headers.remove(CONTENT_LENGTH);
+        }
+        let guarded = self.guarded(if events { Channel::Sse } else { Channel::Download });
+        if let Some(guarded) = &guarded {
+            self.peer.gate.hold(guarded.clone());
+        }
+        let body = Download::new(body, lease, progress, guarded, &self.peer.gate, events);
+        Response::from_parts(head, body.boxed_unsync())
+    }
+
+    /// The application switched protocols: believed only if it was asked to and understood what it was asked.
+    fn switch(
+        &self,
+        response: Response<Incoming>,
+        lease: Lease,
+        client_upgrade: Option<OnUpgrade>,
+    ) -> Answer {
+        let believed = self
+            .handshake
+            .as_ref()
+            .is_some_and(|handshake| handshake.judge(response.status(), response.headers()).is_ok());
+        let (Some(client_upgrade), Some(guarded), true) =
+            (client_upgrade, self.guarded(Channel::WebSocket), believed)
+        else {
+            return self.obstacle(
+                StatusCode::BAD_GATEWAY,
+                "bad-upgrade",
+                "The application switched protocols without having understood the request.".to_owned(),
+            );
+        };
+        let Some(upstream_gate) = lease.hand_over() else { return self.too_slow() };
+        let (mut head, body) = response.into_parts();
+        let upstream_upgrade = hyper::upgrade::on(Response::from_parts(head.clone(), body));
+        self.prepare_answer(&mut head, true);
+        let client_gate = Arc::clone(&self.peer.gate);
+        client_gate.hold(guarded.clone());
+        upstream_gate.hold(guarded.clone());
+        let tunnel = Tunnel { guarded, activity: self.frames, client_gate, upstream_gate };
+        tokio::spawn(async move {
+            if let Ok((client, upstream)) = tokio::try_join!(client_upgrade, upstream_upgrade) {
+                tunnel.run(client, upstream).await;
+            }
+        });
+        let empty = http_body_util::Empty::<Bytes>::new().map_err(|never| match never {});
+        Response::from_parts(head, empty.boxed_unsync())
+    }
+
+    fn prepare_answer(&self, head: &mut http::response::Parts, websocket: bool) {
+        let subject_key = self.subject_key();
+        let downward =
+            Downward { app_cookies: Some(&self.app.cookies), subject_key: subject_key.as_deref(), websocket };
+        response::prepare(&mut head.headers, &downward);
+        head.version = http::Version::HTTP_11;
+        head.extensions = http::Extensions::new();
+    }
+
+    /// The end came before the application had all of it, or before it answered what can be asked again.
+    async fn cut_short(&self, end: End, progress: &Progress) -> Answer {
+        if let Some(guarded) =
+            self.guarded(if progress.read_whole() { Channel::Request } else { Channel::Upload })
+        {
+            guarded.record_cut("401");
+        }
+        let mut answer = self.signed_out(end, Outcome::NotForwarded);
+        read_off(progress.take_rest(), &mut answer).await;
+        answer
+    }
+
+    /// Lets a request that was forwarded whole finish, and records what came of it.
+    fn leave_to_finish(
+        &self,
+        permit: &Permit,
+        sending: impl Future<Output = Option<Result<Answered, UpstreamError>>> + Send + 'static,
+    ) {
+        let (permit, route) = (permit.clone(), Arc::clone(&self.route));
+        tokio::spawn(async move {
+            let finished = timeout(FINISH_WITHIN, sending).await.ok().flatten();
+            let status = finished.and_then(Result::ok).map(|(response, _)| response.status().as_u16());
+            permit.record_withheld(&route, status);
+        });
+    }
+
+    async fn no_answer(&self, progress: &Progress, error: &UpstreamError) -> Answer {
+        // A gate that closed while the request went in looks like an application that broke off.
+        if let Some(permit) = &self.permit
+            && permit.ask().is_err()
+        {
+            let end = permit.ended().await;
+            return self.cut_short(end, progress).await;
+        }
+        tracing::warn!(app = self.app.name, %error, "the application gave no answer");
+        let (status, code, detail) = match error {
+            UpstreamError::Connect { .. } => (
+                StatusCode::BAD_GATEWAY,
+                "application-unreachable",
+                "The application cannot be reached. Your session is not affected; try again in a moment.",
+            ),
+            UpstreamError::ConnectTimeout(_) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "application-unreachable",
+                "The application cannot be reached. Your session is not affected; try again in a moment.",
+            ),
+            UpstreamError::Answer { .. } => (
+                StatusCode::BAD_GATEWAY,
+                "application-broke-off",
+                "The application broke off without a valid answer. Your session is not affected.",
+            ),
+        };
+        let mut answer = self.obstacle(status, code, detail.to_owned());
+        read_off(progress.take_rest(), &mut answer).await;
+        answer
+    }
+
+    fn too_slow(&self) -> Answer {
+        self.obstacle(
+            StatusCode::GATEWAY_TIMEOUT,
+            "application-too-slow",
+            "The application did not answer in time. Your session is not affected.".to_owned(),
+        )
+    }
+
+    fn obstacle(&self, status: StatusCode, code: &'static str, detail: String) -> Answer {
+        let title = "The application did not answer.";
+        self.gateway.refuse(&self.asker, &Obstacle { status, code, title, detail: detail.into() })
+    }
+
+    fn signed_out(&self, end: End, outcome: Outcome) -> Answer {
+        match &self.permit {
+            Some(permit) => self.gateway.signed_out(&self.asker, permit.session(), end, outcome),
+            None => self.gateway.not_signed_in(&self.asker),
+        }
+    }
+
+    fn guarded(&self, channel: Channel) -> Option<Guarded> {
+        let permit = self.permit.clone()?;
+        Some(Guarded { permit, channel, route: Arc::clone(&self.route) })
+    }
+
+    /// What the application's cookies are bound to.
+    fn subject_key(&self) -> Option<Vec<u8>> {
+        let subject = &self.permit.as_ref()?.session().facts.subject;
+        Some([subject.provider.as_bytes(), b"\0", subject.name.as_bytes()].concat())
+    }
+}
+
+impl Sending {
+    async fn run(mut self) -> Result<Answered, UpstreamError> {
+        let mut fresh = false;
+        loop {
+            let mut lease = self.upstream.check_out(fresh).await?;
+            if let Some(gate) = lease.gate() {
+                self.pass_through(gate);
+            }
+            match lease.send(self.request).await {
+                Sent::Answered(response) => return Ok((response, lease)),
+                Sent::Failed(error) => return Err(error),
+                // Not a byte of it was sent, so trying a new connection repeats nothing.
+                Sent::NotSent(request) if !fresh => {
+                    fresh = true;
+                    self.request = request;
+                }
+                Sent::NotSent(_) => {
+                    return Err(UpstreamError::ConnectTimeout(Arc::clone(self.upstream.authority())));
+                }
+            }
+        }
+    }
+
+    /// From here on every byte is asked for at the socket.
+    fn pass_through(&self, gate: &Arc<Gate>) {
+        if let Some(guarded) = &self.guarded {
+            gate.hold(guarded.clone());
+        } else {
+            gate.put();
+        }
+        self.progress.through(gate);
+    }
+}

@@ -1,0 +1,247 @@
+//! The last gate: bytes are handed to the kernel only while their session lives.
+//!
+//! Between "this chunk may pass" and the kernel stand buffers: hyper's, rustls's, a slow peer's. A chunk that was let
+//! through in time could leave one of them minutes after the deadline. So the question is asked once more where no buffer
+//! follows but the kernel's own: in the write to the socket. [`GatedIo`] wraps the socket below TLS, and its [`Gate`] holds the permits of
+//! whatever is on its way through it. Once a permit says no, the socket takes no more of it.
+//!
+//! The gate knows something else that a clean cut needs: whether everything passed so far has *left*. hyper and rustls
+//! call `poll_flush` on the socket only when their own buffers are empty, so a flush that arrives here says so. With nothing
+//! held back, last words may follow (a close frame, a final event); with something held back they would carry it along, and
+//! the connection is reset instead.
+
+use nightlatch_engine::{Channel, CutNote, End, Permit};
+use socket2::SockRef;
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// The name of this enforcement point in the record.
+pub(crate) const POINT: &str = "gateway";
+
+/// What stands behind a gate: the permit, and how to name it if it is cut.
+#[derive(Clone, Debug)]
+pub(crate) struct Guarded {
+    pub(crate) permit: Permit,
+    pub(crate) channel: Channel,
+    pub(crate) route: Arc<str>,
+}
+
+impl Guarded {
+    /// Records that it was cut just now.
+    pub(crate) fn record_cut(&self, how: &str) {
+        self.permit.record_cut(CutNote { channel: self.channel, route: &self.route, point: POINT, how });
+    }
+}
+
+/// Decides whether a socket takes more. Shared by the socket and by whoever produces its bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Gate(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whose bytes may be on their way; more than one while bytes of a former one have not left.
+    held: Vec<Guarded>,
+    /// Nothing of ours waits above the socket.
+    flushed: bool,
+    /// The socket took something since bytes were last announced: until then a flush says nothing about them.
+    wrote: bool,
+    /// The holder has nothing more to send; forgotten at the next flush.
+    released: bool,
+    /// The cut that is complete when the next flush arrives, and its words.
+    last_words: Option<(Guarded, &'static str)>,
+    /// The socket takes nothing any more and is to be reset; what was cut by it, if that is to be recorded.
+    reset: Option<Option<Guarded>>,
+}
+
+impl Gate {
+    /// From now on bytes pass for this session only.
+    pub(crate) fn hold(&self, guarded: Guarded) {
+        let mut state = self.state();
+        if state.flushed {
+            state.held.clear();
+        }
+        state.held.push(guarded);
+        state.announce();
+        state.released = false;
+    }
+
+    /// What was held is complete: once it has left, the gate is open.
+    pub(crate) fn release(&self) {
+        let mut state = self.state();
+        state.released = true;
+        if state.flushed {
+            state.held.clear();
+        }
+    }
+
+    /// More bytes are about to be put on their way.
+    pub(crate) fn put(&self) {
+        self.state().announce();
+    }
+
+    /// Whether everything has left.
+    pub(crate) fn flushed(&self) -> bool {
+        self.state().flushed
+    }
+
+    /// Opens the gate for last words, if nothing is held back that they would carry along. The cut is recorded when
+    /// they have left.
+    pub(crate) fn last_words(&self, guarded: &Guarded, how: &'static str) -> bool {
+        let mut state = self.state();
+        if !state.flushed || state.reset.is_some() {
+            return false;
+        }
+        state.held.clear();
+        state.announce();
+        state.last_words = Some((guarded.clone(), how));
+        true
+    }
+
+    /// Opens the gate for words of our own.
+    pub(crate) fn open(&self) {
+        self.state().held.clear();
+    }
+
+    /// The socket takes nothing any more and will be reset when it is dropped; that cut is recorded then.
+    pub(crate) fn reset(&self, cut: Option<Guarded>) {
+        self.state().reset.get_or_insert(cut);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the socket may take bytes now.
+    fn ask(&self) -> io::Result<()> {
+        let mut state = self.state();
+        if state.reset.is_some() {
+            return Err(over());
+        }
+        let refused = state.held.iter().find(|guarded| guarded.permit.ask().is_err()).cloned();
+        match refused {
+            None => {
+                state.wrote = true;
+                Ok(())
+            }
+            Some(guarded) => {
+                state.reset = Some(Some(guarded));
+                Err(over())
+            }
+        }
+    }
+
+    fn left(&self) {
+        let mut state = self.state();
+        if !state.wrote {
+            return;
+        }
+        state.flushed = true;
+        if state.released {
+            state.held.clear();
+        } else if state.held.len() > 1 {
+            let older = state.held.len() - 1;
+            state.held.drain(..older);
+        }
+        if let Some((guarded, how)) = state.last_words.take() {
+            drop(state);
+            guarded.record_cut(how);
+        }
+    }
+}
+
+impl State {
+    fn announce(&mut self) {
+        self.flushed = false;
+        self.wrote = false;
+    }
+}
+
+fn over() -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, "the session is over")
+}
+
+/// A socket behind a gate.
+#[derive(Debug)]
+pub(crate) struct GatedIo {
+    tcp: TcpStream,
+    gate: Arc<Gate>,
+}
+
+impl GatedIo {
+    /// A socket with a gate that is open.
+    pub(crate) fn new(tcp: TcpStream) -> (GatedIo, Arc<Gate>) {
+        // Small writes are the rule here (frames, events), and a write held back by Nagle would be one that has "left".
+        let _ = tcp.set_nodelay(true);
+        let gate = Arc::<Gate>::default();
+        (GatedIo { tcp, gate: Arc::clone(&gate) }, gate)
+    }
+}
+
+impl AsyncRead for GatedIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for GatedIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.gate.ask()?;
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.gate.ask()?;
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.gate.left();
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.gate.state().reset.is_some() {
+            // A FIN would make what was cut look complete.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+/// A socket that is to be reset goes with a RST; that is the cut.
+impl Drop for GatedIo {
+    fn drop(&mut self) {
+        let Some(cut) = self.gate.state().reset.take() else { return };
+        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+        if let Some(guarded) = cut {
+            guarded.record_cut("reset");
+        }
+    }
+}
+
+/// Completes when the session is over and that may be told; holds its permit.
+pub(crate) fn ended(permit: &Permit) -> Pin<Box<dyn Future<Output = End> + Send + Sync>> {
+    let permit = permit.clone();
+    Box::pin(async move { permit.ended().await })
+}

@@ -1,0 +1,241 @@
+//! The gateway: what it is put together from, and which application a request is for.
+
+use crate::{
+    app_cookie::{AppCookieError, AppCookies},
+    cookies::CookieNames,
+    forward::client::{ClientView, TrustedProxies},
+    path::CanonicalPath,
+    route::{Reading, RoutePattern, RouteRequest, RouteSet},
+    ticket::Tickets,
+    upstream::Upstream,
+    vocabulary::Vocabulary,
+};
+use nightlatch_core::{Activity, ActivityMode, RouteSays, Trigger};
+use nightlatch_engine::Engine;
+use std::{cmp::Reverse, sync::Arc};
+
+/// The prefix of the gateway's own routes.
+pub const OWN_PREFIX: &str = "/_nightlatch/";
+
+/// What an application behind the gateway is.
+#[derive(Clone, Debug, Default)]
+pub struct AppSettings {
+    /// Its name in configuration and record.
+    pub name: String,
+    /// The host it answers for, any host if none; without a port, on any port.
+    pub host: Option<String>,
+    /// The port it answers for.
+    pub port: Option<u16>,
+    /// The path it begins at; `/` for all of the host.
+    pub path: String,
+    /// `host:port` of the application.
+    pub upstream: String,
+    /// Routes that need no session.
+    pub public: Vec<RoutePattern>,
+    /// Routes that count as activity although they would not.
+    pub active: Vec<RoutePattern>,
+    /// Routes that never count.
+    pub passive: Vec<RoutePattern>,
+    /// What counts where no route says so.
+    pub activity: ActivityMode,
+    /// Whether WebSockets may be opened.
+    pub websocket: bool,
+    /// Cookies of the application that are bound to the subject.
+    pub app_cookies: Vec<String>,
+}
+
+/// Somebody who may sign in on the demonstration page.
+#[derive(Clone, Debug)]
+pub struct DemoUser {
+    /// The subject's name.
+    pub name: String,
+    /// The name shown.
+    pub display: String,
+    /// The subject's groups.
+    pub groups: Vec<String>,
+}
+
+/// What a gateway is put together from.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The applications; of two that match, the one with the longer path and a named host is taken.
+    pub apps: Vec<AppSettings>,
+    /// The proxies that may say where a client is.
+    pub trusted_proxies: TrustedProxies,
+    /// The origin under which browsers reach the gateway, if it is not what they ask for.
+    pub public_origin: Option<String>,
+    /// Who may sign in on the demonstration page; nobody where sessions are started elsewhere. The caller sees to it that
+    /// the gateway listens on loopback only.
+    pub demo_users: Vec<DemoUser>,
+    /// The key of ended tickets.
+    pub ticket_key: [u8; 32],
+    /// The key that seals applications' cookies.
+    pub cookie_key: [u8; 32],
+}
+
+/// The enforcement point for HTTP.
+pub struct Gateway {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) trusted: TrustedProxies,
+    pub(crate) public_origin: Option<String>,
+    pub(crate) demo_users: Vec<DemoUser>,
+    pub(crate) tickets: Tickets,
+    apps: Vec<App>,
+}
+
+/// An application behind the gateway.
+pub(crate) struct App {
+    host: Option<String>,
+    port: Option<u16>,
+    path: String,
+    public: RouteSet,
+    active: RouteSet,
+    passive: RouteSet,
+    vocabulary: Vocabulary,
+    activity: ActivityMode,
+    pub(crate) name: String,
+    pub(crate) websocket: bool,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) cookies: AppCookies,
+}
+
+impl Gateway {
+    /// A gateway in front of these applications.
+    ///
+    /// # Errors
+    /// If a name in `app_cookies` is not one that can be bound.
+    pub fn new(engine: Arc<Engine>, settings: Settings) -> Result<Gateway, AppCookieError> {
+        let mut apps = Vec::new();
+        for app in settings.apps {
+            apps.push(App::new(app, &settings.cookie_key)?);
+        }
+        // The most particular one first.
+        apps.sort_by_key(|app| (app.host.is_none(), app.port.is_none(), Reverse(app.path.len())));
+        Ok(Gateway {
+            engine,
+            trusted: settings.trusted_proxies,
+            public_origin: settings.public_origin,
+            demo_users: settings.demo_users,
+            tickets: Tickets::new(&settings.ticket_key),
+            apps,
+        })
+    }
+
+    /// The application a request is for.
+    pub(crate) fn app(&self, host: &str, path: &CanonicalPath) -> Option<&App> {
+        self.apps.iter().find(|app| app.answers(host, path.as_str()))
+    }
+
+    /// Every application: their cookies are all to be cleared when a session ends.
+    pub(crate) fn apps(&self) -> &[App] {
+        &self.apps
+    }
+
+    /// Whether the browser's connection is TLS: then its cookies are the ones that only TLS carries.
+    pub(crate) fn is_secure(&self, client: &ClientView) -> bool {
+        match &self.public_origin {
+            Some(origin) => origin.starts_with("https:"),
+            None => client.secure,
+        }
+    }
+
+    /// The names of our cookies on a connection.
+    pub(crate) fn cookie_names(secure: bool) -> CookieNames {
+        if secure { CookieNames::SECURE } else { CookieNames::LOOPBACK }
+    }
+
+    /// The origin that a page of this gateway has, as its browser would write it in `Origin`.
+    pub(crate) fn origin(&self, client: &ClientView) -> Option<String> {
+        self.public_origin.clone().or_else(|| {
+            let host = client.host.as_ref()?.to_str().ok()?;
+            Some(format!("{}://{host}", if client.secure { "https" } else { "http" }))
+        })
+    }
+}
+
+impl App {
+    fn new(settings: AppSettings, cookie_key: &[u8]) -> Result<App, AppCookieError> {
+        let patterns = [&settings.public, &settings.active, &settings.passive];
+        Ok(App {
+            vocabulary: Vocabulary::new(patterns.into_iter().flatten()),
+            cookies: AppCookies::new(cookie_key, settings.app_cookies.iter().map(String::as_str))?,
+            host: settings.host,
+            port: settings.port,
+            path: settings.path,
+            public: RouteSet::new(settings.public),
+            active: RouteSet::new(settings.active),
+            passive: RouteSet::new(settings.passive),
+            activity: settings.activity,
+            name: settings.name,
+            websocket: settings.websocket,
+            upstream: Arc::new(Upstream::new(&settings.upstream)),
+        })
+    }
+
+    fn answers(&self, host: &str, path: &str) -> bool {
+        let (name, port) = match host.rsplit_once(':') {
+            // The last colon of a bare IPv6 address divides nothing.
+            Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
+            _ => (host, None),
+        };
+        let host_fits = self.host.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(name))
+            && self.port.is_none_or(|own| Some(own) == port);
+        let below = path.strip_prefix(self.path.trim_end_matches('/'));
+        host_fits && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether the request needs no session.
+    pub(crate) fn is_public(&self, request: RouteRequest<'_>) -> bool {
+        self.public.matches(request, Reading::Grant).is_some()
+    }
+
+    /// Whether the request counts as activity.
+    pub(crate) fn counts(&self, request: RouteRequest<'_>, trigger: Trigger) -> Activity {
+        let says = match () {
+            () if self.passive.matches(request, Reading::Restrict).is_some() => RouteSays::Passive,
+            () if self.active.matches(request, Reading::Grant).is_some() => RouteSays::Active,
+            () => RouteSays::Nothing,
+        };
+        Activity::of(self.activity, says, trigger)
+    }
+
+    /// The route's name in the record: a pattern, never a URL.
+    pub(crate) fn route_name(&self, request: RouteRequest<'_>) -> Arc<str> {
+        let sets = [&self.passive, &self.active, &self.public];
+        let named = sets.into_iter().find_map(|set| set.matches(request, Reading::Grant));
+        match named {
+            Some(pattern) => pattern.to_string().into(),
+            None => self.vocabulary.generalise(request).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(host: Option<&str>, path: &str) -> App {
+        let settings =
+            AppSettings { host: host.map(str::to_owned), path: path.to_owned(), ..AppSettings::default() };
+        App::new(settings, &[0; 32]).unwrap()
+    }
+
+    #[test]
+    fn an_application_answers_for_its_host_and_path() {
+        let rows = [
+            (None, "/", "any", "/x", true),
+            (Some("desk.example.com"), "/", "DESK.example.com", "/", true),
+            (Some("desk.example.com"), "/", "desk.example.com:8443", "/x", true),
+            (Some("[::1]"), "/", "[::1]", "/x", true),
+            (Some("[::1]"), "/", "[::1]:8443", "/x", true),
+            (Some("desk.example.com"), "/", "other.example.com", "/", false),
+            (None, "/blotter", "any", "/blotter", true),
+            (None, "/blotter", "any", "/blotter/orders", true),
+            (None, "/blotter/", "any", "/blotter/orders", true),
+            (None, "/blotter", "any", "/blotters", false),
+        ];
+        for (host, own, asked, path, expected) in rows {
+            assert_eq!(app(host, own).answers(asked, path), expected, "{host:?} {own} {asked} {path}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! **Enforce on HTTP.** A gateway in front of web applications that looks again at what it let through.
+//!
+//! Other gateways check a request and never see its answer again. This one registers every request with its session and keeps
+//! asking: before the application is reached, at every chunk and frame, and in the write to the socket itself. When the session
+//! ends, new requests are refused and everything open is cut, in the words of its protocol.
+//!
+//! | step | module |
+//! | --- | --- |
+//! | a connection | `serve`, `gate` |
+//! | a request gets its one reading | `road`, [`target`], [`path`], [`route`] |
+//! | its credential is found, and goes no further | [`extract`], [`trigger`], `ticket` |
+//! | it is forwarded | `exchange`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
+//! | its answer is passed on, or cut | `download`, [`sse`], `tunnel`, [`websocket`] |
+//! | it is refused | `answer`, [`pages`] |
+//! | our own routes | `own` |
+//!
+//! What never lives here: deciding. That is the engine's; this crate only asks, as often as it takes.
+
+mod answer;
+pub mod app_cookie;
+pub mod cookies;
+mod download;
+mod exchange;
+pub mod extract;
+pub mod forward;
+mod gate;
+mod gateway;
+mod own;
+pub mod pages;
+pub mod path;
+mod road;
+pub mod route;
+mod serve;
+pub mod sse;
+pub mod target;
+mod ticket;
+pub mod trigger;
+mod tunnel;
+mod upload;
+mod upstream;
+pub mod vocabulary;
+pub mod websocket;
+
+pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, Settings};
+
+/// A fresh mask for a frame towards an application (RFC 6455 section 5.3); none if there is no randomness to be had.
+fn random_mask() -> Option<[u8; 4]> {
+    let mut mask = [0; 4];
+    aws_lc_rs::rand::fill(&mut mask).ok()?;
+    Some(mask)
+}

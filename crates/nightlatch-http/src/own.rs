@@ -1,0 +1,345 @@
+//! The gateway's own routes, below `/_nightlatch/`: sign-in, sign-out, how the session is, and real input.
+//!
+//! Unsafe ones need an exact `Origin`, so that no foreign page can sign somebody out or keep a session alive. Asking how the session is
+//! never counts as activity; the answer holds durations and no instants, because the browser's clock is not ours.
+
+use crate::{
+    answer::{
+        Answer, Asker, Obstacle, append_cookies, delete_cookie, empty, json_answer, page, read_off_request,
+        redirect, set_cookie,
+    },
+    extract::{Carrier, Extracted, extract},
+    gate::POINT,
+    gateway::{DemoUser, Gateway, OWN_PREFIX},
+    pages::{self, SignIn},
+    path::CanonicalPath,
+    road::{Read, Refused},
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, Method, Request, StatusCode,
+    header::{ALLOW, HeaderValue, ORIGIN},
+};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use nightlatch_core::{Activity, Deadline, DeadlineReason, EndReason, Kind, Subject};
+use nightlatch_engine::{Admission, EndOrder, Permit, Session, Start, Tighter};
+use serde_json::json;
+use std::{borrow::Cow, sync::Arc};
+
+/// The most bytes of a sign-in form.
+const FORM_BYTES: usize = 16 * 1024;
+/// Who vouches for the users of the demonstration sign-in.
+const DEMO_PROVIDER: &str = "demo";
+
+impl Gateway {
+    /// Answers a request to one of our own routes.
+    pub(crate) async fn own(&self, request: Request<Incoming>, read: Read) -> Answer {
+        let route = read.path.as_str().strip_prefix(OWN_PREFIX).unwrap_or_default().to_owned();
+        let method = request.method().clone();
+        let answers = match route.as_str() {
+            "login" if self.demo_users.is_empty() => "GET, HEAD",
+            "login" => "GET, HEAD, POST",
+            "logout" | "activity" => "POST",
+            "session" => "GET, HEAD",
+            _ => return read_off_request(request, self.refuse(&read.asker, &NOT_FOUND)).await,
+        };
+        let verb = if method == Method::HEAD { "GET" } else { method.as_str() };
+        if !answers.split(", ").any(|allowed| allowed == verb) {
+            let mut answer = self.refuse(&read.asker, &NOT_ALLOWED);
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(answers));
+            return read_off_request(request, answer).await;
+        }
+        if !method.is_safe() && !self.origin_is_ours(request.headers(), &read) {
+            return read_off_request(request, self.refuse(&read.asker, &FOREIGN_ORIGIN)).await;
+        }
+        match (route.as_str(), verb) {
+            ("login", "GET") => self.login_page(request.headers(), &read),
+            ("login", _) => self.sign_in(request, read).await,
+            ("logout", _) => self.sign_out(request.headers(), &read).await,
+            ("activity", _) => self.state(request.headers(), read, Activity::Active).await,
+            (_, _) => self.state(request.headers(), read, Activity::Passive).await,
+        }
+    }
+
+    /// An unsafe request comes from a page of ours, or from a program that shows a bearer (which no page can be made to send).
+    fn origin_is_ours(&self, headers: &HeaderMap, read: &Read) -> bool {
+        let mut origins = headers.get_all(ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (Some(origin), None) => self.origin(&read.client).is_some_and(|ours| origin == ours.as_str()),
+            (None, _) => matches!(
+                extract(headers, read.asker.names()).credential,
+                Extracted::One(presented) if presented.carrier == Carrier::Bearer
+            ),
+            _ => false,
+        }
+    }
+
+    fn login_page(&self, headers: &HeaderMap, read: &Read) -> Answer {
+        let ticket = extract(headers, read.asker.names()).ended_ticket;
+        let ended =
+            ticket.and_then(|ticket| self.tickets.read(ticket)).and_then(|id| self.engine.session(id));
+        let notice = ended.as_ref().and_then(|session| notice(session));
+        let return_to = return_to(read.query.as_deref().unwrap_or_default());
+        let users: Vec<pages::DemoUser> = self.demo_users.iter().map(shown).collect();
+        let action = format!("{OWN_PREFIX}login");
+        let shown = match users.is_empty() {
+            true => pages::sign_in_elsewhere(notice.as_ref()),
+            false => {
+                pages::sign_in(&SignIn { notice, users: &users, return_to: &return_to, action: &action })
+            }
+        };
+        page(StatusCode::OK, &shown)
+    }
+
+    /// The demonstration sign-in: whoever is at this machine is believed.
+    async fn sign_in(&self, request: Request<Incoming>, read: Read) -> Answer {
+        let names = read.asker.names();
+        let (head, body) = request.into_parts();
+        let extraction = extract(&head.headers, names);
+        let ended = extraction.ended_ticket.and_then(|ticket| self.tickets.read(ticket));
+        let before = match extraction.credential {
+            Extracted::One(presented) => Some(presented.hash),
+            Extracted::None | Extracted::Malformed | Extracted::Conflict => None,
+        };
+        let Ok(form) = Limited::new(body, FORM_BYTES).collect().await else {
+            return self.refuse(&read.asker, &BAD_FORM);
+        };
+        let form = Form::read(form.to_bytes());
+        let Some(user) = self.demo_users.iter().find(|user| user.name == form.user) else {
+            return self.refuse(&read.asker, &BAD_FORM);
+        };
+        let subject = Subject { provider: DEMO_PROVIDER.to_owned(), name: user.name.clone() };
+        // Only the same subject goes on where a session ended; anybody else inherits nothing, not even the place.
+        let continued =
+            ended.and_then(|id| self.engine.session(id)).filter(|session| session.facts.subject == subject);
+        let somebody_else = ended.is_some() && continued.is_none();
+        let start = Start {
+            subject,
+            kind: Kind::Person,
+            groups: user.groups.clone(),
+            app: None,
+            acr: None,
+            authenticated: None,
+            continues: continued.map(|session| session.facts.id),
+            parent: None,
+            tighter: Tighter::default(),
+            cause: "demo_sign_in",
+        };
+        let engine = Arc::clone(&self.engine);
+        // A subject seen for the first time is written to disk.
+        let starting = match tokio::task::spawn_blocking(move || engine.start(start)).await {
+            Ok(Ok(starting)) => starting,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a session could not be started");
+                return self.refuse(&read.asker, &CANNOT_START);
+            }
+            Err(_) => return self.refuse(&read.asker, &CANNOT_START),
+        };
+        let (_, token) = starting.known(&self.engine).await;
+        if let Some(Admission::Granted(permit)) =
+            before.map(|hash| self.engine.check(&hash, Activity::Passive, POINT))
+        {
+            self.end_by_user(permit.session(), Some("signed in again")).await;
+        }
+        let mut answer = redirect(if somebody_else { "/" } else { &form.return_to });
+        let secure = read.asker.secure;
+        append_cookies(
+            &mut answer,
+            [set_cookie(names.session, token.reveal(), secure), delete_cookie(names.ended, secure)],
+        );
+        answer
+    }
+
+    async fn sign_out(&self, headers: &HeaderMap, read: &Read) -> Answer {
+        let names = read.asker.names();
+        if let Extracted::One(presented) = extract(headers, names).credential
+            && let Admission::Granted(permit) = self.engine.check(&presented.hash, Activity::Passive, POINT)
+        {
+            self.end_by_user(permit.session(), None).await;
+        }
+        let mut answer = if read.asker.navigation {
+            redirect(&format!("{OWN_PREFIX}login"))
+        } else {
+            empty(StatusCode::NO_CONTENT)
+        };
+        let secure = read.asker.secure;
+        append_cookies(
+            &mut answer,
+            [delete_cookie(names.session, secure), delete_cookie(names.ended, secure)],
+        );
+        append_cookies(&mut answer, self.app_cookie_deletions(secure));
+        answer
+    }
+
+    async fn end_by_user(&self, session: &Arc<Session>, cause: Option<&str>) {
+        let order = EndOrder { reason: EndReason::Logout, by: "user", cause };
+        if let Some(index) = self.engine.end(session, order) {
+            self.engine.durable(index).await;
+        }
+    }
+
+    /// How the session is; with `Active`, after the guard saw real input.
+    async fn state(&self, headers: &HeaderMap, read: Read, activity: Activity) -> Answer {
+        let extraction = extract(headers, read.asker.names());
+        let asker = Asker { navigation: false, ..read.asker };
+        let refused = match extraction.credential {
+            Extracted::One(presented) => match self.engine.check(&presented.hash, activity, POINT) {
+                Admission::Granted(permit) => return self.live_state(&permit),
+                Admission::Ended(refusal) => {
+                    Refused::Over { refusal, by_cookie: presented.carrier == Carrier::Cookie }
+                }
+                Admission::Unknown => Refused::NotSignedIn(None),
+            },
+            Extracted::Conflict => Refused::Conflict,
+            Extracted::None | Extracted::Malformed => {
+                Refused::NotSignedIn(extraction.ended_ticket.and_then(|ticket| self.tickets.read(ticket)))
+            }
+        };
+        refused.answer(self, asker).await
+    }
+
+    fn live_state(&self, permit: &Permit) -> Answer {
+        let session = permit.session();
+        let now = self.engine.clock().now();
+        let Deadline { reason, .. } = session.deadline();
+        let idle_end = session.last_activity().plus(session.idle().span());
+        let body = json!({
+            "state": "live",
+            "idle_remaining_ms": idle_end.since(now).as_millis(),
+            "absolute_remaining_ms": session.hard_end().time().since(now).as_millis(),
+            "warning_ms": session.facts.warning.as_millis(),
+            "deadline_reason": match reason {
+                DeadlineReason::Idle => EndReason::IdleTimeout.code(),
+                DeadlineReason::Absolute => EndReason::AbsoluteTimeout.code(),
+                DeadlineReason::Parent => EndReason::ParentEnded.code(),
+            },
+        });
+        json_answer(StatusCode::OK, "application/json", &body)
+    }
+}
+
+/// What the sign-in page says about the session that was before.
+fn notice(session: &Session) -> Option<pages::Notice> {
+    let end = session.end()?;
+    Some(pages::Notice::new(end.reason, session.idle().span(), session.absolute(), Some(session.facts.id)))
+}
+
+fn shown(user: &DemoUser) -> pages::DemoUser {
+    let note = user.groups.first().cloned().unwrap_or_default();
+    pages::DemoUser { name: user.name.clone(), display: user.display.clone(), note }
+}
+
+/// The two fields of the sign-in form.
+struct Form {
+    user: String,
+    return_to: String,
+}
+
+impl Form {
+    fn read(body: Bytes) -> Form {
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Form { user: parameter(&text, "user").unwrap_or_default(), return_to: return_to(&text) }
+    }
+}
+
+/// A `return_to` that is a path of this origin; anything else is ignored.
+fn return_to(query: &str) -> String {
+    let asked = parameter(query, "return_to").unwrap_or_default();
+    let (path, rest) =
+        asked.split_once('?').map_or((asked.as_str(), None), |(path, rest)| (path, Some(rest)));
+    let canonical = CanonicalPath::parse(path.as_bytes()).and_then(|path| path.forwarded(rest));
+    match canonical {
+        Ok(target) if !target.path().starts_with(OWN_PREFIX) => target.as_str().to_owned(),
+        _ => "/".to_owned(),
+    }
+}
+
+/// The first value of a field of `application/x-www-form-urlencoded` text.
+fn parameter(text: &str, name: &str) -> Option<String> {
+    let mut pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| decode(value))
+}
+
+fn decode(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits =
+                    [rest.next(), rest.next()].map(|digit| char::from(digit.unwrap_or(0)).to_digit(16));
+                match digits {
+                    [Some(high), Some(low)] => (high << 4 | low) as u8,
+                    _ => b'?',
+                }
+            }
+            other => other,
+        });
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+const NOT_FOUND: Obstacle = Obstacle {
+    status: StatusCode::NOT_FOUND,
+    code: "no-such-route",
+    title: "There is nothing here.",
+    detail: Cow::Borrowed("This is not one of the gateway's own routes."),
+};
+
+const NOT_ALLOWED: Obstacle = Obstacle {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    code: "method-not-allowed",
+    title: "This route does not answer that method.",
+    detail: Cow::Borrowed("`Allow` names the methods it answers."),
+};
+
+const FOREIGN_ORIGIN: Obstacle = Obstacle {
+    status: StatusCode::FORBIDDEN,
+    code: "foreign-origin",
+    title: "This request does not come from a page of this site.",
+    detail: Cow::Borrowed(
+        "Requests that change something here need an `Origin` that is exactly this gateway's.",
+    ),
+};
+
+const BAD_FORM: Obstacle = Obstacle {
+    status: StatusCode::BAD_REQUEST,
+    code: "unknown-user",
+    title: "Nobody of that name can sign in here.",
+    detail: Cow::Borrowed("Choose one of the users on the sign-in page."),
+};
+
+const CANNOT_START: Obstacle = Obstacle {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    code: "not-recording",
+    title: "Nobody can sign in right now.",
+    detail: Cow::Borrowed("No session starts while its record cannot be written. Try again in a moment."),
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn return_to_is_a_path_of_this_origin_or_ignored() {
+        let rows = [
+            ("return_to=/orders", "/orders"),
+            ("return_to=%2Forders%3Fid%3D7", "/orders?id=7"),
+            ("x=1&return_to=/a%2520b", "/a%20b"),
+            ("return_to=/a+b", "/"),
+            ("return_to=//evil.example/x", "/evil.example/x"),
+            ("return_to=https://evil.example", "/"),
+            ("return_to=/%5Cevil.example", "/"),
+            ("return_to=%2F%09%2Fevil.example", "/"),
+            ("return_to=/_nightlatch/logout", "/"),
+            ("return_to=/x%0d%0aSet-Cookie:a=b", "/"),
+            ("return_to=", "/"),
+            ("", "/"),
+        ];
+        for (query, expected) in rows {
+            assert_eq!(return_to(query), expected, "{query}");
+        }
+    }
+}

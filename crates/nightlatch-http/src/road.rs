@@ -1,0 +1,245 @@
+//! The one road of every request: canonical path, application, credential, check, and on.
+//!
+//! Nothing reaches an application but by [`Gateway::handle`], and nothing in it is decided before the request has exactly one
+//! reading: what is matched against routes is what is forwarded.
+
+use crate::{
+    answer::{Answer, Asker, Obstacle, Outcome, read_off_request},
+    exchange::Exchange,
+    extract::{Carrier, Extracted, extract},
+    forward::client::ClientView,
+    gate::{Gate, POINT},
+    gateway::{App, Gateway, OWN_PREFIX},
+    path::CanonicalPath,
+    route::RouteRequest,
+    target::{Target, TargetRefusal, same_authority},
+    trigger::{is_navigation, trigger},
+    websocket::handshake::{Handshake, is_asked_for},
+};
+use http::{
+    HeaderValue, Request, StatusCode,
+    header::{HOST, REFERER, UPGRADE},
+    uri::PathAndQuery,
+};
+use hyper::body::Incoming;
+use nightlatch_core::Trigger;
+use nightlatch_engine::{Admission, Permit};
+use std::{net::IpAddr, sync::Arc};
+
+/// The other end of a client's connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    /// Whether the connection is TLS.
+    pub(crate) secure: bool,
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// A request with one reading.
+pub(crate) struct Read {
+    pub(crate) path: CanonicalPath,
+    pub(crate) target: PathAndQuery,
+    pub(crate) query: Option<String>,
+    pub(crate) client: ClientView,
+    pub(crate) asker: Asker,
+}
+
+impl Gateway {
+    /// Answers one request.
+    pub(crate) async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Answer {
+        let read = match self.read(&request, peer) {
+            Ok(read) => read,
+            Err(answer) => return read_off_request(request, *answer).await,
+        };
+        if read.path.as_str().starts_with(OWN_PREFIX) {
+            return self.own(request, read).await;
+        }
+        let host = read.client.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let Some(app) = self.app(host, &read.path) else {
+            let answer = self.refuse(&read.asker, &MISDIRECTED);
+            return read_off_request(request, answer).await;
+        };
+        match self.admit(&request, app, &read) {
+            Ok((permit, handshake)) => {
+                let websocket = handshake.is_some();
+                let route = RouteRequest { method: request.method(), websocket, path: &read.path };
+                let exchange = Exchange {
+                    gateway: self,
+                    app,
+                    peer,
+                    route: app.route_name(route),
+                    frames: app.counts(route, Trigger::Stream),
+                    asker: read.asker,
+                    target: read.target,
+                    permit,
+                    handshake,
+                };
+                exchange.run(request).await
+            }
+            Err(refused) => {
+                let answer = refused.answer(self, read.asker).await;
+                read_off_request(request, answer).await
+            }
+        }
+    }
+
+    /// Gives a request its one reading.
+    fn read(&self, request: &Request<Incoming>, peer: &Peer) -> Result<Read, Box<Answer>> {
+        let headers = request.headers();
+        let client = ClientView::of(headers, peer.address, peer.secure, headers.get(HOST), &self.trusted);
+        let mut asker = Asker {
+            navigation: is_navigation(request.method(), headers),
+            secure: self.is_secure(&client),
+            by_cookie: true,
+            return_to: "/".to_owned(),
+        };
+        let malformed = |asker: &Asker, detail: String| {
+            Box::new(self.refuse(asker, &Obstacle { detail: detail.into(), ..MALFORMED }))
+        };
+        let mut hosts = headers.get_all(HOST).iter();
+        let host = hosts.next();
+        if hosts.next().is_some() || host.is_none() && request.version() == http::Version::HTTP_11 {
+            return Err(malformed(&asker, "exactly one `Host` field is needed".to_owned()));
+        }
+        let (path, query) = match Target::of_uri(request.method(), request.uri()) {
+            Ok(Target::Origin { path, query }) => (path, query),
+            Ok(Target::Absolute { authority, path, query, .. })
+                if same_host(authority, host, peer.secure) =>
+            {
+                (path, query)
+            }
+            Ok(Target::Absolute { .. }) => {
+                return Err(malformed(&asker, "the target names another host than `Host`".to_owned()));
+            }
+            Ok(Target::Server) => {
+                return Err(malformed(&asker, "`OPTIONS *` is not answered here".to_owned()));
+            }
+            Err(TargetRefusal::Connect) => return Err(Box::new(self.refuse(&asker, &NO_TUNNELS))),
+            Err(refusal) => return Err(malformed(&asker, refusal.to_string())),
+        };
+        let read = CanonicalPath::parse(path.as_bytes()).and_then(|path| Ok((path.forwarded(query)?, path)));
+        let (target, path) = read.map_err(|refusal| malformed(&asker, refusal.to_string()))?;
+        asker.return_to = self.return_to(request, &target, &client);
+        Ok(Read { query: query.map(str::to_owned), path, target, client, asker })
+    }
+
+    /// Where a person comes back to after signing in: the page asked for, or the page a form stood on.
+    fn return_to(&self, request: &Request<Incoming>, target: &PathAndQuery, client: &ClientView) -> String {
+        if request.method().is_safe() {
+            return target.as_str().to_owned();
+        }
+        let referer = request.headers().get(REFERER).and_then(|referer| referer.to_str().ok());
+        let ours = self.origin(client).and_then(|origin| referer?.strip_prefix(origin.as_str()));
+        ours.filter(|path| path.starts_with('/')).unwrap_or("/").to_owned()
+    }
+
+    /// Whether the request may go on: with a permit, or on a public route without one.
+    fn admit(&self, request: &Request<Incoming>, app: &App, read: &Read) -> Result<Granted, Refused> {
+        let headers = request.headers();
+        let handshake = match headers.contains_key(UPGRADE) && is_asked_for(headers) && app.websocket {
+            true => match Handshake::of_request(request.method(), request.version(), headers) {
+                Ok(handshake) => Some(handshake),
+                Err(fault) => return Err(Refused::Malformed(fault.to_string())),
+            },
+            // Any other upgrade is not asked for: the request goes on as an ordinary one, as RFC 9110 section 7.8 allows.
+            false => None,
+        };
+        let route =
+            RouteRequest { method: request.method(), websocket: handshake.is_some(), path: &read.path };
+        if handshake.is_none() && app.is_public(route) {
+            return Ok((None, None));
+        }
+        let extraction = extract(headers, Gateway::cookie_names(read.asker.secure));
+        let presented = match extraction.credential {
+            Extracted::One(presented) => presented,
+            Extracted::Conflict => return Err(Refused::Conflict),
+            Extracted::None | Extracted::Malformed => {
+                let held = extraction.ended_ticket.and_then(|ticket| self.tickets.read(ticket));
+                return Err(Refused::NotSignedIn(held));
+            }
+        };
+        let activity = app.counts(route, trigger(request.method(), headers));
+        match self.engine.check(&presented.hash, activity, POINT) {
+            Admission::Granted(permit) => Ok((Some(permit), handshake)),
+            Admission::Ended(refusal) => {
+                Err(Refused::Over { refusal, by_cookie: presented.carrier == Carrier::Cookie })
+            }
+            Admission::Unknown => Err(Refused::NotSignedIn(None)),
+        }
+    }
+}
+
+type Granted = (Option<Permit>, Option<Handshake>);
+
+/// Why a request does not go on.
+pub(crate) enum Refused {
+    /// It brings no credential that names a session; perhaps a ticket that names one that is over.
+    NotSignedIn(Option<nightlatch_core::SessionId>),
+    /// Its session is over.
+    Over {
+        /// Which, and how it ended.
+        refusal: nightlatch_engine::Refusal,
+        /// The credential came as a cookie.
+        by_cookie: bool,
+    },
+    /// It brings two different credentials.
+    Conflict,
+    /// It asks for a WebSocket in a way that is none.
+    Malformed(String),
+}
+
+impl Refused {
+    /// In words, to whoever asked.
+    pub(crate) async fn answer(self, gateway: &Gateway, mut asker: Asker) -> Answer {
+        match self {
+            Refused::Over { refusal, by_cookie } => {
+                refusal.told().await;
+                asker.by_cookie = by_cookie;
+                gateway.signed_out(&asker, &refusal.session, refusal.end, Outcome::NotForwarded)
+            }
+            Refused::NotSignedIn(held) => {
+                let session = held.and_then(|id| gateway.engine.session(id));
+                match session.as_ref().and_then(|session| session.end().map(|end| (session, end))) {
+                    Some((session, end)) => gateway.signed_out(&asker, session, end, Outcome::NotForwarded),
+                    None => gateway.not_signed_in(&asker),
+                }
+            }
+            Refused::Conflict => gateway.refuse(&asker, &CONFLICT),
+            Refused::Malformed(detail) => {
+                gateway.refuse(&asker, &Obstacle { detail: detail.into(), ..MALFORMED })
+            }
+        }
+    }
+}
+
+fn same_host(authority: &str, host: Option<&HeaderValue>, secure: bool) -> bool {
+    host.and_then(|host| host.to_str().ok()).is_some_and(|host| same_authority(authority, host, secure))
+}
+
+const MALFORMED: Obstacle = Obstacle {
+    status: StatusCode::BAD_REQUEST,
+    code: "malformed-request",
+    title: "This request cannot be understood.",
+    detail: std::borrow::Cow::Borrowed(""),
+};
+
+const NO_TUNNELS: Obstacle = Obstacle {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    code: "no-tunnels",
+    title: "Tunnels are not offered.",
+    detail: std::borrow::Cow::Borrowed("CONNECT is refused on this gateway."),
+};
+
+const CONFLICT: Obstacle = Obstacle {
+    status: StatusCode::BAD_REQUEST,
+    code: "two-credentials",
+    title: "This request brings two different credentials.",
+    detail: std::borrow::Cow::Borrowed("Send one of them, as a cookie or as a bearer."),
+};
+
+const MISDIRECTED: Obstacle = Obstacle {
+    status: StatusCode::MISDIRECTED_REQUEST,
+    code: "no-such-application",
+    title: "No application answers here.",
+    detail: std::borrow::Cow::Borrowed("This gateway has no application for this host and path."),
+};

@@ -1,0 +1,185 @@
+//! A WebSocket, relayed byte for byte until it is cut between two frames.
+//!
+//! Both directions are pumped by one task. Bytes are followed by a frame tracker *as the socket takes them*, so that at any
+//! moment we know whether what has left ends between two frames. There a Close may stand (between the fragments of a message
+//! too: control frames may), and the client gets 3008 and the reason; the application gets a Close of its own, masked as a client's
+//! must be. Inside a frame no word fits, and the connection is reset.
+//!
+//! Frames are passive unless the route is active; then a client's data frame is activity, and a heartbeat never is.
+
+use crate::{
+    gate::{Gate, Guarded},
+    websocket::{
+        close::{CloseCode, close_frame},
+        frames::FrameTracker,
+    },
+};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use nightlatch_core::Activity;
+use nightlatch_engine::End;
+use std::{future::pending, io, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    time::timeout,
+};
+
+type Socket = TokioIo<Upgraded>;
+
+/// Bytes read at once, a direction.
+const CHUNK: usize = 16 * 1024;
+/// How long both sides may take to close after a cut.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// The cut, for the record.
+const CLOSE_HOW: &str = "close 3008";
+
+/// An open WebSocket.
+pub(crate) struct Tunnel {
+    pub(crate) guarded: Guarded,
+    /// Whether a client's data frames count.
+    pub(crate) activity: Activity,
+    pub(crate) client_gate: Arc<Gate>,
+    pub(crate) upstream_gate: Arc<Gate>,
+}
+
+/// One direction: what was read and not yet taken, and where in the frames the taken bytes end.
+struct Direction<R, W> {
+    from: R,
+    to: W,
+    gate: Arc<Gate>,
+    frames: FrameTracker,
+    framing: bool,
+    buffer: Box<[u8]>,
+    filled: usize,
+    taken: usize,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<R, W> {
+    fn new(from: R, to: W, gate: &Arc<Gate>) -> Direction<R, W> {
+        Direction {
+            from,
+            to,
+            gate: Arc::clone(gate),
+            frames: FrameTracker::default(),
+            framing: true,
+            buffer: vec![0; CHUNK].into_boxed_slice(),
+            filled: 0,
+            taken: 0,
+        }
+    }
+
+    /// Relays until the source ends. `count` hears of data frames as they pass; it says no when nothing may pass.
+    async fn pump(&mut self, guarded: &Guarded, activity: Activity) -> io::Result<()> {
+        loop {
+            self.filled = self.from.read(&mut self.buffer).await?;
+            self.taken = 0;
+            if self.filled == 0 {
+                return self.to.shutdown().await;
+            }
+            while self.taken < self.filled {
+                if guarded.permit.ask().is_err() {
+                    // Nothing more passes. Who waits for the end will cut.
+                    return pending().await;
+                }
+                self.gate.put();
+                let taken = self.to.write(&self.buffer[self.taken..self.filled]).await?;
+                let passed = &self.buffer[self.taken..self.taken + taken];
+                let data_frames = match self.frames.feed(passed) {
+                    Ok(fed) => fed.data_frames,
+                    Err(_) => {
+                        self.framing = false;
+                        0
+                    }
+                };
+                self.taken += taken;
+                if data_frames > 0 && activity == Activity::Active {
+                    // If it is over by now, the next question finds it so.
+                    let _ = guarded.permit.touch();
+                }
+            }
+            self.to.flush().await?;
+        }
+    }
+
+    /// Reads on and throws it away until the peer has closed too, so that its last words do not meet a closed socket.
+    async fn drain(&mut self) {
+        let mut next = self.frames.feed(&self.buffer[self.taken..self.filled]);
+        while next.is_ok() && !self.frames.close_seen() {
+            next = match self.from.read(&mut self.buffer).await {
+                Ok(read @ 1..) => self.frames.feed(&self.buffer[..read]),
+                _ => return,
+            };
+        }
+    }
+
+    /// Whether a frame of ours may follow what has left.
+    fn between_frames(&self) -> bool {
+        self.framing && self.frames.at_boundary() && !self.frames.close_seen()
+    }
+}
+
+impl Tunnel {
+    /// Relays between the two until either leaves or the session ends.
+    pub(crate) async fn run(self, client: Upgraded, upstream: Upgraded) {
+        let (client_read, client_write) = tokio::io::split(TokioIo::new(client));
+        let (upstream_read, upstream_write) = tokio::io::split(TokioIo::new(upstream));
+        let mut down = Direction::new(upstream_read, client_write, &self.client_gate);
+        let mut up = Direction::new(client_read, upstream_write, &self.upstream_gate);
+        let end = {
+            let both = async {
+                let (down, up) =
+                    (down.pump(&self.guarded, Activity::Passive), up.pump(&self.guarded, self.activity));
+                tokio::try_join!(down, up)
+            };
+            tokio::select! {
+                biased;
+                end = self.guarded.permit.ended() => Some(end),
+                _ = both => None,
+            }
+        };
+        match end {
+            Some(end) => self.cut(end, &mut down, &mut up).await,
+            // Closed by one of the two, or broken: what is left of it goes with us.
+            None if self.guarded.permit.ask().is_err() => self.client_gate.reset(Some(self.guarded.clone())),
+            None => {}
+        }
+    }
+
+    async fn cut(
+        &self,
+        end: End,
+        down: &mut Direction<ReadHalf<Socket>, WriteHalf<Socket>>,
+        up: &mut Direction<ReadHalf<Socket>, WriteHalf<Socket>>,
+    ) {
+        let reason = end.reason.code();
+        let to_client = close_frame(CloseCode::TIMEOUT, reason, None);
+        if down.between_frames() && self.client_gate.last_words(&self.guarded, CLOSE_HOW) {
+            if say(&mut down.to, &to_client).await.is_err() {
+                self.client_gate.reset(Some(self.guarded.clone()));
+            }
+        } else {
+            self.client_gate.reset(Some(self.guarded.clone()));
+        }
+        // The application is told too, where a frame may stand; else the reset tells it.
+        let told = match (up.between_frames(), crate::random_mask()) {
+            (true, Some(mask)) => {
+                self.upstream_gate.open();
+                say(&mut up.to, &close_frame(CloseCode::TIMEOUT, reason, Some(mask))).await.is_ok()
+            }
+            _ => false,
+        };
+        if !told {
+            self.upstream_gate.reset(None);
+        }
+        let _ = timeout(CLOSE_WITHIN, async { tokio::join!(down.drain(), up.drain()) }).await;
+    }
+}
+
+/// Hands over last words, in bounded time.
+async fn say(to: &mut WriteHalf<Socket>, words: &[u8]) -> io::Result<()> {
+    let said = timeout(CLOSE_WITHIN, async {
+        to.write_all(words).await?;
+        to.flush().await
+    });
+    said.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

@@ -1,0 +1,137 @@
+//! A request's body on its way to the application: asked for at every chunk.
+//!
+//! When the session ends in the middle, the body ends with an error, so that the application sees a request that never became
+//! complete and does not act on it. What the client has still to send is given back, so that it can be read off to a
+//! bound and the client gets to read its answer. Once the last byte has left, the request is *forwarded whole*: from then on the
+//! application may act on it, and nobody may say that it was not sent.
+
+use crate::{
+    gate::{Gate, ended},
+    upstream::UpBodyError,
+};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use nightlatch_engine::{End, Permit};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll, ready},
+};
+
+/// How far a request has come on its way to the application.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    read_whole: AtomicBool,
+    gate: Mutex<Option<Arc<Gate>>>,
+    rest: Mutex<Option<Incoming>>,
+}
+
+impl Progress {
+    /// The request goes out through this gate.
+    pub(crate) fn through(&self, gate: &Arc<Gate>) {
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(gate));
+    }
+
+    /// Whether every byte of the request has been handed to the kernel.
+    pub(crate) fn forwarded_whole(&self) -> bool {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read_whole() && gate.as_ref().is_some_and(|gate| gate.flushed())
+    }
+
+    /// Whether the client has sent everything.
+    pub(crate) fn read_whole(&self) -> bool {
+        self.read_whole.load(SeqCst)
+    }
+
+    /// What the client has still to send.
+    pub(crate) fn take_rest(&self) -> Option<Incoming> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The body as the application gets it.
+pub(crate) struct Upload {
+    body: Option<Incoming>,
+    progress: Arc<Progress>,
+    permit: Option<Permit>,
+    over: Option<Pin<Box<dyn Future<Output = End> + Send + Sync>>>,
+}
+
+impl Upload {
+    /// A body that passes for as long as `permit` says yes, or for ever without one.
+    pub(crate) fn new(body: Incoming, permit: Option<Permit>, progress: &Arc<Progress>) -> Upload {
+        progress.read_whole.store(body.is_end_stream(), SeqCst);
+        Upload { body: Some(body), progress: Arc::clone(progress), permit, over: None }
+    }
+
+    fn announce(&self) {
+        let gate = self.progress.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gate) = &*gate {
+            gate.put();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.permit.as_ref().is_some_and(|permit| permit.ask().is_err())
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UpBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpBodyError>>> {
+        if self.is_over() {
+            return Poll::Ready(Some(Err(UpBodyError::Over)));
+        }
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+            if let Some(permit) = &self.permit {
+                let permit = permit.clone();
+                let over = self.over.get_or_insert_with(|| ended(&permit));
+                ready!(over.as_mut().poll(cx));
+                return Poll::Ready(Some(Err(UpBodyError::Over)));
+            }
+            return Poll::Pending;
+        };
+        if self.is_over() {
+            return Poll::Ready(Some(Err(UpBodyError::Over)));
+        }
+        self.announce();
+        match frame {
+            Some(Ok(frame)) => {
+                if self.is_end_stream() {
+                    self.progress.read_whole.store(true, SeqCst);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(UpBodyError::Client(error)))),
+            None => {
+                self.progress.read_whole.store(true, SeqCst);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// What was not read goes back.
+impl Drop for Upload {
+    fn drop(&mut self) {
+        *self.progress.rest.lock().unwrap_or_else(PoisonError::into_inner) = self.body.take();
+    }
+}

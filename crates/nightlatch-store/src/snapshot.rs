@@ -1,0 +1,158 @@
+//! The session table as it stood at one size of the ledger.
+//!
+//! Everything in a snapshot follows from the ledger; it only saves the time of replaying it. So a snapshot may be
+//! missing or bad at no worse cost than a slow start, and the one thing it must never be is *wrong*: its last line is
+//! the SHA-256 of every byte before, and a snapshot is used whole or not at all. Two are kept, so that one bad sector
+//! does not cost a replay from the beginning.
+//!
+//! The form is JSON lines (a head, one line for each record, a foot), because on the day something is wrong somebody
+//! will want to read it with `less`. The count stands in the foot, not in the head: records are written as they come,
+//! and how many there are is known only at the end.
+//!
+//! **If we crash here:** a snapshot appears under its name whole and durable, or not at all. Removing the older ones
+//! comes after; what a crash leaves over is removed by the next write.
+
+mod read;
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+use serde::{Deserialize, Serialize};
+
+use crate::file::{self, FileError, failed};
+use crate::hex;
+
+pub use read::{BadSnapshot, Reading, Snapshot, SnapshotFault, read_newest};
+
+const FORM: u32 = 1;
+/// As many digits as the largest size has, so that a listing shows snapshots in order.
+const DIGITS: usize = 20;
+/// How many snapshots are kept, the new one included.
+const KEPT: usize = 2;
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    /// The version of the form.
+    nightlatch_snapshot: u32,
+    ledger_size: u64,
+}
+
+/// The last line.
+#[derive(Serialize, Deserialize)]
+struct Foot {
+    records: u64,
+    /// Of every byte before this line, in hexadecimal.
+    sha256: String,
+}
+
+/// Why a snapshot was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteSnapshotError {
+    /// The operating system refused. The snapshots that were there still are; the new one may be.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A record cannot be written as JSON. Nothing was changed.
+    #[error("record {index} of the snapshot cannot be written as json: {source}")]
+    Record {
+        /// Its place, counted from zero.
+        index: u64,
+        /// What the serializer said.
+        source: serde_json::Error,
+    },
+    /// The new snapshot is there and durable, but an older one could not be removed.
+    #[error("the snapshot is written, but an old one is left over: {0}")]
+    Prune(#[source] FileError),
+}
+
+/// Writes the session table as it stands after the first `ledger_size` entries.
+///
+/// Those entries must be durable already, or a crash leaves a snapshot ahead of its ledger. Atomic, and durable when it
+/// returns. The directory is created if it is not there. Afterwards the new snapshot and the one before it are
+/// there; one of a *larger* size is removed, because it speaks of a ledger that has since been put back.
+pub fn write<T: Serialize>(
+    dir: impl AsRef<Path>,
+    ledger_size: u64,
+    records: impl IntoIterator<Item = T>,
+) -> Result<(), WriteSnapshotError> {
+    let dir = dir.as_ref();
+    file::make_dir(dir)?;
+    let path = path(dir, ledger_size);
+    file::replace::<WriteSnapshotError>(&path, |writer| {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        let mut write = |line: &[u8]| {
+            hash.update(line);
+            writer.write_all(line).map_err(failed("write", &path))
+        };
+        let unwritable = |index| move |source| WriteSnapshotError::Record { index, source };
+        write(&line(&Head { nightlatch_snapshot: FORM, ledger_size }).map_err(unwritable(0))?)?;
+        let mut count = 0;
+        for record in records {
+            write(&line(&record).map_err(unwritable(count))?)?;
+            count += 1;
+        }
+        let foot = Foot { records: count, sha256: hex::encode(hash.finish().as_ref()) };
+        let foot = line(&foot).map_err(unwritable(count))?;
+        writer.write_all(&foot).map_err(failed("write", &path))?;
+        Ok(())
+    })?;
+    prune(dir, ledger_size).map_err(WriteSnapshotError::Prune)
+}
+
+/// One line of JSON, line feed included; JSON itself has none, so a record is a line.
+fn line(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn path(dir: &Path, ledger_size: u64) -> PathBuf {
+    dir.join(format!("{ledger_size:0DIGITS$}.jsonl"))
+}
+
+fn prune(dir: &Path, newest: u64) -> Result<(), FileError> {
+    let Listing { sizes, leftovers } = list(dir)?;
+    let ahead = sizes.iter().filter(|&&size| size > newest);
+    let behind = sizes.iter().filter(|&&size| size <= newest).skip(KEPT);
+    for path in leftovers.into_iter().chain(ahead.chain(behind).map(|&size| path(dir, size))) {
+        file::remove(&path)?;
+    }
+    file::sync_dir(dir)
+}
+
+/// What there is in a directory of snapshots.
+#[derive(Default)]
+struct Listing {
+    /// The ledger sizes of the snapshots, by their names, newest first.
+    sizes: Vec<u64>,
+    /// What writes that crashed have left over.
+    leftovers: Vec<PathBuf>,
+}
+
+/// Lists a directory; one that is not there holds nothing. Files with other names are none of ours.
+fn list(dir: &Path) -> Result<Listing, FileError> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Listing::default()),
+        entries => entries.map_err(failed("list", dir))?,
+    };
+    let mut listing = Listing::default();
+    for entry in entries {
+        let found = entry.map_err(failed("list", dir))?.path();
+        // A name counts only if it is the one that would be written, so that it leads to one file and back.
+        let digits = found.file_name().and_then(|name| name.to_str()).and_then(|name| name.get(..DIGITS));
+        let Some(size) = digits.and_then(|digits| digits.parse().ok()) else { continue };
+        let whole = path(dir, size);
+        if found == whole {
+            listing.sizes.push(size);
+        } else if found == file::next_version(&whole) {
+            listing.leftovers.push(found);
+        }
+    }
+    listing.sizes.sort_unstable_by(|left, right| right.cmp(left));
+    Ok(listing)
+}
+
+#[cfg(test)]
+mod tests;

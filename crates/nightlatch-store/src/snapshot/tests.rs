@@ -1,0 +1,151 @@
+//! A snapshot is used whole or not at all.
+
+use std::fmt::Debug;
+
+use serde::de::DeserializeOwned;
+
+use super::*;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Record {
+    id: u64,
+    note: String,
+}
+
+fn records(count: u64) -> Vec<Record> {
+    (0..count).map(|id| Record { id, note: format!("line\nbreak \"{id}\"") }).collect()
+}
+
+fn newest<T: DeserializeOwned + Debug>(dir: &Path) -> (Option<(u64, Vec<T>)>, Vec<SnapshotFault>) {
+    let Reading { snapshot, bad } = read_newest(dir).unwrap();
+    (snapshot.map(|it| (it.ledger_size, it.records)), bad.into_iter().map(|it| it.fault).collect())
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn no_directory_and_an_empty_one_hold_no_snapshot() {
+    let temp = crate::temp::dir();
+    for dir in [temp.path().join("none"), temp.path().to_owned()] {
+        let (snapshot, bad) = newest::<Record>(&dir);
+        assert!(snapshot.is_none() && bad.is_empty());
+    }
+}
+
+#[test]
+fn what_was_written_is_read_back_also_if_it_is_nothing() {
+    let temp = crate::temp::dir();
+    let dir = temp.path().join("snapshot");
+    for count in [0, 1, 1000] {
+        write(&dir, 10 + count, records(count)).unwrap();
+        assert_eq!(newest(&dir).0, Some((10 + count, records(count))));
+    }
+}
+
+#[test]
+fn the_last_two_are_kept_and_leftovers_of_a_crash_are_removed() {
+    let temp = crate::temp::dir();
+    let dir = temp.path();
+    fs::write(file::next_version(&path(dir, 9)), "half a snap").unwrap();
+    fs::write(dir.join("notes.txt"), "somebody's own").unwrap();
+    for size in [1, 2, 300] {
+        write(dir, size, records(1)).unwrap();
+    }
+    assert_eq!(names(dir), ["00000000000000000002.jsonl", "00000000000000000300.jsonl", "notes.txt"]);
+}
+
+#[test]
+fn a_snapshot_of_a_ledger_that_was_put_back_does_not_outlive_the_next_one() {
+    let temp = crate::temp::dir();
+    for size in [100, 200] {
+        write(temp.path(), size, records(2)).unwrap();
+    }
+    write(temp.path(), 50, records(3)).unwrap();
+    assert_eq!(newest(temp.path()).0, Some((50, records(3))));
+    assert_eq!(names(temp.path()).len(), 1);
+}
+
+#[test]
+fn a_snapshot_cut_off_at_any_byte_falls_back_to_the_one_before() {
+    let temp = crate::temp::dir();
+    write(temp.path(), 1, records(1)).unwrap();
+    write(temp.path(), 2, records(3)).unwrap();
+    let newer = path(temp.path(), 2);
+    let whole = fs::read(&newer).unwrap();
+    for bytes in 0..whole.len() {
+        fs::write(&newer, &whole[..bytes]).unwrap();
+        let (snapshot, bad) = newest(temp.path());
+        assert_eq!(snapshot, Some((1, records(1))), "cut off at {bytes}");
+        assert_eq!(bad.len(), 1);
+    }
+}
+
+#[test]
+fn a_snapshot_with_any_bit_altered_or_a_line_missing_or_more_is_not_used() {
+    let temp = crate::temp::dir();
+    write(temp.path(), 2, records(3)).unwrap();
+    let path = path(temp.path(), 2);
+    let whole = fs::read(&path).unwrap();
+    for bit in 0..whole.len() * 8 {
+        let mut altered = whole.clone();
+        altered[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, altered).unwrap();
+        let (snapshot, bad) = newest::<Record>(temp.path());
+        assert!(snapshot.is_none() && bad.len() == 1, "bit {bit}");
+    }
+    let lines: Vec<_> = whole.split_inclusive(|&byte| byte == b'\n').collect();
+    for line in 0..lines.len() {
+        let missing = [&lines[..line], &lines[line + 1..]].concat().concat();
+        let doubled = [&lines[..=line], &lines[line..]].concat().concat();
+        for content in [missing, doubled] {
+            fs::write(&path, content).unwrap();
+            assert!(newest::<Record>(temp.path()).0.is_none(), "line {line}");
+        }
+    }
+    fs::write(&path, whole).unwrap();
+    assert!(newest::<Record>(temp.path()).0.is_some());
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    let temp = crate::temp::dir();
+    let dir = temp.path();
+    write(dir, 7, records(2)).unwrap();
+    let good = fs::read(path(dir, 7)).unwrap();
+
+    // A record of another version, in a file that is otherwise whole.
+    let faults = newest::<u64>(dir).1;
+    assert!(matches!(faults[..], [SnapshotFault::Record { line: 2, .. }]), "{faults:?}");
+
+    fs::rename(path(dir, 7), path(dir, 8)).unwrap();
+    let faults = newest::<Record>(dir).1;
+    assert!(matches!(faults[..], [SnapshotFault::Misnamed { ledger_size: 7 }]), "{faults:?}");
+
+    let text = String::from_utf8(good).unwrap();
+    fs::write(path(dir, 7), text.replace("snapshot\":1", "snapshot\":2")).unwrap();
+    fs::write(path(dir, 8), "a letter to a friend\n").unwrap();
+    let Reading { bad, .. } = read_newest::<Record>(dir).unwrap();
+    let told: Vec<_> = bad.iter().map(ToString::to_string).collect();
+    assert!(told[0].ends_with("8.jsonl` cannot be used: it does not begin like a snapshot"), "{told:?}");
+    assert!(told[1].ends_with("it is of form 2, and this version reads form 1"), "{told:?}");
+}
+
+#[test]
+fn a_record_that_cannot_be_written_changes_nothing() {
+    struct Unwritable;
+    impl Serialize for Unwritable {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("no"))
+        }
+    }
+    let temp = crate::temp::dir();
+    write(temp.path(), 1, records(1)).unwrap();
+    let error = write(temp.path(), 2, [Unwritable]).unwrap_err();
+    assert!(matches!(error, WriteSnapshotError::Record { index: 0, .. }));
+    assert_eq!(names(temp.path()), ["00000000000000000001.jsonl"]);
+}
