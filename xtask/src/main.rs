@@ -1,1 +1,74 @@
-fn main() {}
+//! What people who work on Nightlatch run: `cargo xtask demo`, `test`, `lint`, `tidy`, `bench`.
+//!
+//! Each command installs or builds what it lacks and says what it does, so that a fresh machine needs nothing but what README names.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on the terminal")]
+
+mod run;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo [ARGS]    start the demo brokerage behind the gateway (ARGS go to `nightlatch demo`; try --help)
+  test           install what the tests need and run all of them
+  lint           formatting, clippy, advisories and licences, tidy
+  tidy           check the tree: which crate uses which, who asks for the time
+  bench [NAME]   measure; see docs/design/performance.md
+
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = arguments.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let done = match command {
+        "demo" => demo(rest),
+        "test" => test::run(),
+        "lint" => lint(),
+        "tidy" => tidy::run(),
+        "bench" => bench(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprint!("there is no command `{other}`\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nxtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds the program, installs the application's one dependency, and starts both.
+fn demo(arguments: &[String]) -> Result<(), String> {
+    tools::need_node()?;
+    tools::npm_ci("examples/brokerage")?;
+    run::cargo(&["build", "--package", "nightlatch-server"])?;
+    let mut line = vec!["run", "--quiet", "--package", "nightlatch-server", "--", "demo"];
+    line.extend(arguments.iter().map(String::as_str));
+    run::cargo(&line)
+}
+
+/// Everything that needs no running program.
+fn lint() -> Result<(), String> {
+    run::cargo(&["fmt", "--all", "--check"])?;
+    run::cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    tools::cargo_install("cargo-deny", "0.20.2")?;
+    run::cargo(&["deny", "--all-features", "check", "bans", "licenses", "sources"])?;
+    tidy::run()
+}
+
+fn bench(arguments: &[String]) -> Result<(), String> {
+    let name = arguments.first().map_or("lateness", String::as_str);
+    run::cargo(&["run", "--quiet", "--release", "--package", "nightlatch-bench", "--bin", name])
+}

@@ -201,7 +201,7 @@ impl Engine {
         committed.inspect_err(|_| self.note_disk_failure())
     }
 
-    /// Waits until the entry with this index is on disk.
+    /// Waits until the entry with this index is on disk and has had its effect.
     pub async fn durable(&self, index: u64) {
         self.journal.durable(index).await;
     }

@@ -8,12 +8,10 @@ use crate::session::Session;
 use nightlatch_ledger::{AppendError, CommitError, Ledger};
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::Thread,
 };
+use tokio::sync::watch;
 
 /// What happens once an entry is on disk.
 #[derive(Debug)]
@@ -28,15 +26,23 @@ pub(crate) enum Then {
 pub(crate) struct Journal {
     ledger: Ledger,
     waiting: Mutex<VecDeque<(u64, Then)>>,
+    /// Held while what waited happens, so that it happens in order and is not called done before it has.
+    happening: Mutex<()>,
     /// Every entry below this index is on disk and what waited for it has happened.
-    done: AtomicU64,
+    done: watch::Sender<u64>,
     committer: OnceLock<Thread>,
 }
 
 impl Journal {
     pub(crate) fn new(ledger: Ledger) -> Journal {
-        let done = AtomicU64::new(ledger.durable());
-        Journal { ledger, waiting: Mutex::default(), done, committer: OnceLock::new() }
+        let (done, _) = watch::channel(ledger.durable());
+        Journal {
+            ledger,
+            waiting: Mutex::default(),
+            happening: Mutex::default(),
+            done,
+            committer: OnceLock::new(),
+        }
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -61,6 +67,7 @@ impl Journal {
     /// On an error nothing of it has happened, and the next call tries again.
     pub(crate) fn commit(&self, mut happen: impl FnMut(Then)) -> Result<(), CommitError> {
         let durable = self.ledger.commit()?;
+        let turn = self.happening.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let mut waiting = self.waiting();
             let ready = waiting.pop_front_if(|(index, _)| *index < durable);
@@ -70,13 +77,19 @@ impl Journal {
                 None => break,
             }
         }
-        self.done.fetch_max(durable, Ordering::Release);
+        // A commit that came after ours may have had its turn before.
+        self.done.send_if_modified(|done| {
+            let grown = *done < durable;
+            *done = durable.max(*done);
+            grown
+        });
+        drop(turn);
         Ok(())
     }
 
     /// Every entry below this index is on disk and has had its effect on the table.
     pub(crate) fn done(&self) -> u64 {
-        self.done.load(Ordering::Acquire)
+        *self.done.borrow()
     }
 
     /// The present thread commits from now on and is woken when there is something to do.
@@ -84,10 +97,10 @@ impl Journal {
         let _ = self.committer.set(std::thread::current());
     }
 
-    /// Waits until the entry with this index is on disk.
+    /// Waits until the entry with this index is on disk and what waited for it has happened: a session that starts is known.
     pub(crate) async fn durable(&self, index: u64) {
-        // The sender lives in the ledger that we hold: the wait ends by success only.
-        let _ = self.ledger.watch().wait_for(|durable| *durable > index).await;
+        // The sender is ours: the wait ends by success only.
+        let _ = self.done.subscribe().wait_for(|done| *done > index).await;
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<(u64, Then)>> {

@@ -20,13 +20,13 @@ use crate::{
     upkeep::{Disk, SessionRecord},
 };
 use nightlatch_core::{
-    Activity, Deadline, EndReason, Generation, Policy, Register, SessionId, Span, Subject,
-    Time, Verdict, decide,
+    Activity, Deadline, EndReason, Generation, Policy, Register, SessionId, Span, Subject, Time, Verdict,
+    decide,
 };
 use nightlatch_ledger::{CommitError, Disk as LedgerDisk, Ledger, Options, OsDisk, ReadError, Signer};
 use nightlatch_store::{
-    DataDir, FileError, Keys, LoadReservationError, OpenDataDirError, OpenPeopleError, People, Person, Pseudonym,
-    ReservationFile,
+    DataDir, FileError, Keys, LoadReservationError, OpenDataDirError, OpenPeopleError, People, Person,
+    Pseudonym, ReservationFile,
     snapshot::{self, BadSnapshot},
 };
 use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
@@ -153,7 +153,8 @@ impl Engine {
         }
         let disk = Disk { slots, time, snapshot_at, signed_at: 0 };
         let segment_bytes = options.segment_bytes;
-        let engine = Engine::of(Parts { node, keys, clock, policy, ledger, segment_bytes, people, disk, data });
+        let engine =
+            Engine::of(Parts { node, keys, clock, policy, ledger, segment_bytes, people, disk, data });
 
         let mut found = Found::default();
         for record in reading.snapshot.into_iter().flat_map(|snapshot| snapshot.records) {
@@ -167,7 +168,8 @@ impl Engine {
             found.take_entry(entry.index, read);
         }
         found.take_slots(&words.words);
-        let fault = fault.or_else(|| engine.behind(found.latest));
+        let behind = engine.behind(found.latest);
+        let fault = fault.or(behind);
         let mut recovery = Recovery {
             clean,
             clock_fault: fault,

@@ -4,8 +4,10 @@
 //! for the ends of those that run. The ledger takes its space in advance and says how much of it is left; each session that starts
 //! is owed the space of its end until that is appended.
 //!
-//! A known hole: the ledger takes one segment in advance and no more. With more sessions than that has room for (about a
-//! hundred thousand), a disk that somebody else fills leaves room for that many ends, and not for all.
+//! While the ledger has a segment to spare, the disk is not full. When it could get none, what is left must do for everybody.
+//!
+//! A known hole: what is left then is about one segment. Of more sessions than that has ends for (about eighty thousand) not all
+//! can be recorded before somebody makes room.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -18,13 +20,14 @@ const FRAME_BYTES: u64 = 16;
 pub(crate) struct Room {
     free: AtomicU64,
     owed: AtomicU64,
+    /// With so much in hand there is a segment to spare, whatever is pending.
     enough: u64,
 }
 
 impl Room {
     /// `segment_bytes` is what the ledger takes from the disk at a time.
     pub(crate) fn new(segment_bytes: u64) -> Room {
-        Room { free: 0.into(), owed: 0.into(), enough: segment_bytes }
+        Room { free: 0.into(), owed: 0.into(), enough: segment_bytes / 4 * 3 }
     }
 
     /// What the ledger says it has, all that is pending taken off.

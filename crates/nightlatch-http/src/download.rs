@@ -5,7 +5,7 @@
 //! application is closed with it.
 
 use crate::{
-    gate::{Gate, Guarded, ended},
+    gate::{Gate, Guarded, Over, ended},
     sse::{self, EventStream},
     upload::Progress,
     upstream::Lease,
@@ -48,7 +48,7 @@ struct Guard {
     events: Option<EventStream>,
     /// Pieces that are whole events, still to be handed on.
     ready: VecDeque<Bytes>,
-    over: Option<Pin<Box<dyn Future<Output = End> + Send + Sync>>>,
+    over: Option<Over>,
     said_goodbye: bool,
 }
 

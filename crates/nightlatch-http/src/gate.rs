@@ -124,7 +124,7 @@ impl Gate {
     fn ask(&self) -> io::Result<()> {
         let mut state = self.state();
         if state.reset.is_some() {
-            return Err(over());
+            return Err(over_error());
         }
         let refused = state.held.iter().find(|guarded| guarded.permit.ask().is_err()).cloned();
         match refused {
@@ -134,7 +134,7 @@ impl Gate {
             }
             Some(guarded) => {
                 state.reset = Some(Some(guarded));
-                Err(over())
+                Err(over_error())
             }
         }
     }
@@ -165,16 +165,20 @@ impl State {
     }
 }
 
-fn over() -> io::Error {
+fn over_error() -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, "the session is over")
 }
 
 /// A socket behind a gate.
-#[derive(Debug)]
 pub(crate) struct GatedIo {
     tcp: TcpStream,
     gate: Arc<Gate>,
+    /// Watches the session of a peer that takes nothing: nobody asks for more bytes then, so nobody else would notice its end.
+    over: Option<Over>,
 }
+
+/// Completes when a session is over and that may be told.
+pub(crate) type Over = Pin<Box<dyn Future<Output = End> + Send + Sync>>;
 
 impl GatedIo {
     /// A socket with a gate that is open.
@@ -182,7 +186,28 @@ impl GatedIo {
         // Small writes are the rule here (frames, events), and a write held back by Nagle would be one that has "left".
         let _ = tcp.set_nodelay(true);
         let gate = Arc::<Gate>::default();
-        (GatedIo { tcp, gate: Arc::clone(&gate) }, gate)
+        (GatedIo { tcp, gate: Arc::clone(&gate), over: None }, gate)
+    }
+
+    /// After a write: if the peer took nothing, its session's end wakes us as well as its appetite does.
+    fn watch(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.over = None;
+            return written;
+        }
+        if self.over.is_none() {
+            self.over = self.gate.state().held.last().map(|guarded| ended(&guarded.permit));
+        }
+        let noticed = self.over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready());
+        if !noticed {
+            return Poll::Pending;
+        }
+        self.over = None;
+        Poll::Ready(self.gate.ask().and(Err(over_error())))
     }
 }
 
@@ -199,7 +224,8 @@ impl AsyncRead for GatedIo {
 impl AsyncWrite for GatedIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.gate.ask()?;
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+        self.watch(cx, written)
     }
 
     fn poll_write_vectored(
@@ -208,7 +234,8 @@ impl AsyncWrite for GatedIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.gate.ask()?;
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        self.watch(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -241,7 +268,7 @@ impl Drop for GatedIo {
 }
 
 /// Completes when the session is over and that may be told; holds its permit.
-pub(crate) fn ended(permit: &Permit) -> Pin<Box<dyn Future<Output = End> + Send + Sync>> {
+pub(crate) fn ended(permit: &Permit) -> Over {
     let permit = permit.clone();
     Box::pin(async move { permit.ended().await })
 }

@@ -6,13 +6,13 @@
 //! application may act on it, and nobody may say that it was not sent.
 
 use crate::{
-    gate::{Gate, ended},
+    gate::{Gate, Over, ended},
     upstream::UpBodyError,
 };
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use nightlatch_engine::{End, Permit};
+use nightlatch_engine::Permit;
 use std::{
     pin::Pin,
     sync::{
@@ -58,7 +58,7 @@ pub(crate) struct Upload {
     body: Option<Incoming>,
     progress: Arc<Progress>,
     permit: Option<Permit>,
-    over: Option<Pin<Box<dyn Future<Output = End> + Send + Sync>>>,
+    over: Option<Over>,
 }
 
 impl Upload {

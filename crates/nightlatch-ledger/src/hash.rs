@@ -9,7 +9,7 @@ use std::fmt;
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// Bytes in a [`Hash`].
+/// Bytes in a hash.
 pub const HASH_BYTES: usize = 32;
 
 /// A SHA-256 hash of a leaf, a node or a whole tree.

@@ -3,7 +3,8 @@
 //! A ledger that cannot be vouched for is not opened. The one thing that is put right without asking is a commit that a
 //! crash cut short, because nobody was ever told that it had happened; and even that is reported.
 //!
-//! The whole ledger is read at each start, at the speed of the disk and of SHA-256, about a gigabyte a second.
+//! The whole ledger is read and hashed at each start: a million entries of 300 bytes took under two seconds on two busy
+//! cores. If that ever matters, the hashes of full tiles are what to keep on the disk.
 
 use std::{io, path::Path};
 

@@ -300,3 +300,30 @@ impl Open {
             .any(|window| window.starts_with(MAGIC) && Header::decode(window).is_some()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ledger, Options, Signer};
+
+    #[test]
+    fn a_commit_made_while_the_scan_goes_on_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let signer = Signer::create(&folder.path().join("ledger.key"), "node-a.example").unwrap();
+        let dir = folder.path().join("ledger");
+        let (ledger, _) = Ledger::open(&dir, Options { segment_bytes: 4096 }, signer).unwrap();
+        let commit = || {
+            ledger.append(b"entry").unwrap();
+            ledger.commit().unwrap();
+        };
+        commit();
+        let mut scan = Scan::new(&dir, 0).unwrap();
+        // The first step reads ahead, and sees zeros where the next commits are about to be.
+        assert!(matches!(scan.step().unwrap(), Step::Block(block) if block.header.first == 0));
+        commit();
+        commit();
+        assert!(matches!(scan.step().unwrap(), Step::Block(block) if block.header.first == 1));
+        assert!(matches!(scan.step().unwrap(), Step::Block(block) if block.header.first == 2));
+        assert!(matches!(scan.step().unwrap(), Step::End(Tail { torn_bytes: 0, .. })));
+    }
+}

@@ -63,6 +63,8 @@ fn inclusion_holds_only_as_made(ledger: &Ledger, index: u64, size: u64, bit: usi
     assert!(!long.verifies(&payload(index), &root));
     let elsewhere = InclusionProof { index: (index + 1) % size, ..proof.clone() };
     assert!(size == 1 || !elsewhere.verifies(&payload(index), &root));
+    let larger = InclusionProof { size: 2 * size.next_power_of_two(), ..proof.clone() };
+    assert!(!larger.verifies(&payload(index), &root), "a root is not that of a larger tree");
     assert!(!InclusionProof { index: size, ..proof }.verifies(&payload(index), &root));
 }
 

@@ -17,6 +17,7 @@ use std::{
 
 use common::{ENTRIES, House, SEGMENT_BYTES, check, copy, fill, forge, payload, segments, with_checkpoints};
 use nightlatch_ledger::{
+    Damage, DamageKind, Hash, OpenError,
     export::export,
     verify::{Anchor, AnchoredBy, CheckpointSource, Finding, Form, Trust, VerifyError, verify},
 };
@@ -206,6 +207,30 @@ fn on_the_record_frames_moved_within_a_segment_are_found_by_index() {
     let mut doubled = whole.clone();
     doubled.splice(block..block, whole[..block].iter().copied());
     check_first(doubled, 20, "a whole commit twice");
+}
+
+#[test]
+fn on_the_record_an_entry_changed_with_its_check_does_not_fit_its_commit() {
+    let house = House::new();
+    fill(&house.open(SEGMENT_BYTES), 30, 10);
+    let path = &segments(&house.dir())[0];
+    let mut bytes = fs::read(path).unwrap();
+    let length =
+        |entries: std::ops::Range<u64>| entries.map(|index| 10 + payload(index).len()).sum::<usize>();
+    // Entry 12, in the second commit.
+    let start = 64 + length(0..10) + 64 + length(10..12);
+    let changed = vec![b'z'; payload(12).len()];
+    let mut prefix = [0; 8];
+    prefix.copy_from_slice(&Hash::of_leaf(&changed).as_bytes()[..8]);
+    bytes[start + 2..start + 10].copy_from_slice(&(u64::from_be_bytes(prefix) ^ 12).to_be_bytes());
+    bytes[start + 10..start + 10 + changed.len()].copy_from_slice(&changed);
+    fs::write(path, bytes).unwrap();
+
+    let report = check(&house, &house.dir(), &[]);
+    let expected = |damage: &Damage| damage.index == 10 && damage.kind == DamageKind::Root;
+    assert!(matches!(&report.findings[..], [Finding::Damaged(damage)] if expected(damage)), "{report}");
+    let refused = house.try_open(SEGMENT_BYTES).err().unwrap();
+    assert!(matches!(refused, OpenError::Damaged(damage) if expected(&damage)), "{refused}");
 }
 
 #[test]

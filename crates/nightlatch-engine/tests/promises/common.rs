@@ -1,11 +1,9 @@
 //! A house for an engine: a directory, a clock, a disk, and short words for what every test does.
 
-use nightlatch_core::{
-    Activity, EndReason, Kind, Limits, Policy, SessionId, Span, Subject, Time,
-};
+use nightlatch_core::{Activity, EndReason, Kind, Limits, Policy, SessionId, Span, Subject, Time};
 use nightlatch_engine::{
-    Admission, EndOrder, Engine, Entry, ManualTime, OpenError, Permit, Recovery, Refusal, Session, SessionEnded, Start,
-    Tighter, Token,
+    Admission, EndOrder, Engine, Entry, ManualTime, OpenError, Permit, Recovery, Refusal, Session,
+    SessionEnded, Start, Tighter, Token,
 };
 use nightlatch_ledger::{Disk, Options, OsDisk};
 use std::{

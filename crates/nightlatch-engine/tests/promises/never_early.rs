@@ -39,7 +39,10 @@ fn never_early_a_touch_through_a_permit_counts() {
 fn never_early_a_crash_costs_no_activity_that_was_flushed() {
     let house = House::new();
     let engine = house.open();
-    let (id, token) = { let (session, token) = sign_in(&engine, "ada"); (session.facts.id, token) };
+    let (id, token) = {
+        let (session, token) = sign_in(&engine, "ada");
+        (session.facts.id, token)
+    };
     house.time.advance(10_000 * MS);
     touch(&engine, &token).unwrap();
     engine.upkeep();
@@ -106,7 +109,10 @@ fn never_early_a_recovered_session_that_ended_does_not_take_its_slot_back() {
         engine.commit().unwrap();
         house.pass(&engine, 25 * 3_600_000 + round);
     }
-    let (id, token) = { let (session, token) = sign_in(&engine, "ada"); (session.facts.id, token) };
+    let (id, token) = {
+        let (session, token) = sign_in(&engine, "ada");
+        (session.facts.id, token)
+    };
     drop(engine);
     let engine = house.open();
     house.time.advance(50_000 * MS);

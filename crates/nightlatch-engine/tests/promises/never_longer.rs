@@ -61,7 +61,9 @@ fn never_longer_whoever_starts_a_session_may_ask_for_less_and_not_for_more() {
         idle: Some(Span::from_millis(idle)),
         absolute: Some(Span::from_millis(absolute)),
     };
-    for (asked, got) in [(tighter(1_000, 2_000), (1_000, 2_000)), (tighter(IDLE * 9, ABSOLUTE * 9), (IDLE, ABSOLUTE))] {
+    for (asked, got) in
+        [(tighter(1_000, 2_000), (1_000, 2_000)), (tighter(IDLE * 9, ABSOLUTE * 9), (IDLE, ABSOLUTE))]
+    {
         let (session, _) = begin(&engine, Start { tighter: asked, ..request("ada") });
         assert_eq!((session.idle().span().as_millis(), session.hard_end().time()), (got.0, at(got.1)));
     }

@@ -37,14 +37,14 @@ fn two_who_ask_for_a_new_key_at_once_get_the_same_one() {
     let together = Barrier::new(4);
     for round in 0..50 {
         // Each with a handle of its own, as two parts of the program may have.
-        let ask = || {
-            let keys = Keys::open(&keys.dir).unwrap();
+        let handles = [(); 4].map(|()| Keys::open(&keys.dir).unwrap());
+        let ask = |keys: Keys| {
             together.wait();
-            *keys.key(&format!("k{round}")).unwrap().bytes()
+            keys.key(&format!("k{round}"))
         };
         let all: Vec<[u8; 32]> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            let threads: Vec<_> = handles.map(|keys| scope.spawn(|| ask(keys))).into();
+            threads.into_iter().map(|thread| *thread.join().unwrap().unwrap().bytes()).collect()
         });
         assert!(all.iter().all(|key| key == &all[0]), "round {round}");
     }

@@ -1,0 +1,163 @@
+//! Loads the secrets that the configuration only points at.
+//!
+//! This is apart from the check, so that a file can be checked where its secrets are not, and so that the one function
+//! that reads them is easy to find. Where they come from is handed in. A short secret is refused, because an API key
+//! can be guessed at from the network; so is one with whitespace inside, because it could never be sent in a header
+//! and was most likely pasted with something else.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Config;
+use super::api_key::{Role, SecretSource};
+
+/// How many characters a secret has at least.
+const SHORTEST: usize = 32;
+
+/// An API key with its secret, for the moment in which the secret is hashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LoadedKey {
+    /// How it is called in the ledger.
+    pub(crate) name: String,
+    /// What it may do.
+    pub(crate) role: Role,
+    /// The secret itself.
+    pub(crate) secret: Secret,
+}
+
+/// A secret that does not show itself in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// The secret in clear.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a secret could not be loaded. None of these contains any part of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SecretError {
+    /// The file could not be read.
+    #[error("the secret of API key `{name}` cannot be read from `{}`: {kind}", path.display())]
+    Unreadable {
+        /// The key.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        kind: io::ErrorKind,
+    },
+    /// The environment variable is not set.
+    #[error(
+        "the secret of API key `{name}` is to come from the environment variable `{variable}`, which is not set"
+    )]
+    NotSet {
+        /// The key.
+        name: String,
+        /// The variable.
+        variable: String,
+    },
+    /// The secret is too easy to guess.
+    #[error(
+        "the secret of API key `{name}` has {length} characters, and needs at least {SHORTEST}"
+    )]
+    TooShort {
+        /// The key.
+        name: String,
+        /// How many it has.
+        length: usize,
+    },
+    /// The secret could not be sent in a header.
+    #[error(
+        "the secret of API key `{name}` has spaces, newlines or characters outside of ASCII in it"
+    )]
+    Malformed {
+        /// The key.
+        name: String,
+    },
+    /// Nobody could tell which of two keys was used.
+    #[error("the API keys `{first}` and `{second}` have the same secret")]
+    Shared {
+        /// The key that comes first in the file.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+impl Config {
+    /// Loads the secret of every API key, or says everything that is wrong with them.
+    ///
+    /// `file` reads a file whole; `env` answers for an environment variable.
+    pub(crate) fn read_secrets(
+        &self,
+        file: &dyn Fn(&Path) -> io::Result<String>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Vec<LoadedKey>, Vec<SecretError>> {
+        let mut loaded: Vec<LoadedKey> = Vec::new();
+        let mut wrong = Vec::new();
+        for key in &self.api_keys {
+            let name = key.name.clone();
+            let text = match &key.secret {
+                SecretSource::File(path) => file(path).map_err(|error| SecretError::Unreadable {
+                    name: name.clone(),
+                    path: path.clone(),
+                    kind: error.kind(),
+                }),
+                SecretSource::Env(variable) => env(variable).ok_or_else(|| SecretError::NotSet {
+                    name: name.clone(),
+                    variable: variable.clone(),
+                }),
+            };
+            match text.and_then(|text| secret(&name, &text)) {
+                Ok(secret) => {
+                    if let Some(first) = loaded.iter().find(|other| other.secret == secret) {
+                        wrong.push(SecretError::Shared {
+                            first: first.name.clone(),
+                            second: name,
+                        });
+                    } else {
+                        loaded.push(LoadedKey {
+                            name,
+                            role: key.role,
+                            secret,
+                        });
+                    }
+                }
+                Err(error) => wrong.push(error),
+            }
+        }
+        if wrong.is_empty() {
+            Ok(loaded)
+        } else {
+            Err(wrong)
+        }
+    }
+}
+
+fn secret(name: &str, text: &str) -> Result<Secret, SecretError> {
+    let text = text.trim_end_matches(['\r', '\n']);
+    if !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(SecretError::Malformed {
+            name: name.to_owned(),
+        });
+    }
+    if text.len() < SHORTEST {
+        return Err(SecretError::TooShort {
+            name: name.to_owned(),
+            length: text.len(),
+        });
+    }
+    Ok(Secret(text.to_owned()))
+}
+
+// === impl Secret ===
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}

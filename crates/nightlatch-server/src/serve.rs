@@ -1,0 +1,60 @@
+//! `nightlatch serve`: one configuration file, one process.
+
+#![allow(clippy::print_stderr, reason = "mistakes in the configuration are for whoever started the program")]
+
+use crate::{
+    cli::{Done, Stop},
+    config::{self, Config, secrets::LoadedKey},
+    logging,
+    site::{Site, SiteError},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What `nightlatch serve` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Serves until told to stop.
+pub(crate) fn run(args: &ServeArgs) -> Done {
+    logging::start();
+    let file = &args.config;
+    let text = fs::read_to_string(file)
+        .map_err(|error| Stop::Unreachable(format!("cannot read `{}`: {error}", file.display())))?;
+    let (config, keys) = load(&text, file)?;
+    in_runtime(async {
+        let site = Site::open(&config, &keys).await?;
+        let (gateway, admin) = (site.gateway_address()?, site.admin_address()?);
+        tracing::info!(%gateway, %admin, apps = config.apps.len(), node = site.engine().node(), "serving");
+        site.run().await
+    })
+}
+
+/// Reads a configuration and its secrets, and says everything that is wrong with them. Paths in it are relative to where
+/// `file` stands.
+pub(crate) fn load(text: &str, file: &Path) -> Result<(Config, Vec<LoadedKey>), Stop> {
+    let reading = config::read(text, file);
+    if !reading.findings.list.is_empty() {
+        eprint!("{}", reading.findings.render(false));
+    }
+    let config = reading.config.ok_or(Stop::No)?;
+    let keys = config.read_secrets(&|path| fs::read_to_string(path), &|name| std::env::var(name).ok());
+    let keys = keys.map_err(|wrong| {
+        let all: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        Stop::Unreachable(all.join("; "))
+    })?;
+    Ok((config, keys))
+}
+
+/// Runs a site on every core of this machine.
+pub(crate) fn in_runtime(site: impl Future<Output = Result<(), SiteError>>) -> Done {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = runtime.map_err(SiteError::from).and_then(|runtime| runtime.block_on(site));
+    ended.map_err(|error| Stop::Unreachable(error.to_string()))
+}

@@ -1,0 +1,226 @@
+//! Everything at work together: engine, gateway, API, index. `serve` and `demo` differ only in where the configuration comes from.
+//!
+//! The order is the design. The directory is locked and the table recovered before a port is bound, so that nobody is answered by
+//! somebody who does not know who is signed in. On the way down it is reversed: listeners close, what is open gets a moment,
+//! and the engine writes its last entry when nothing can ask it any more.
+
+use crate::{
+    admin,
+    api::{self, ApiKeys, ApiState},
+    config::{
+        Config,
+        app::{Activity, App},
+        route::RoutePattern,
+        secrets::LoadedKey,
+    },
+    index::{Follower, Index},
+    tls::{self, TlsError},
+};
+use nightlatch_core::{ActivityMode, Limits, Policy, PolicyError, Span};
+use nightlatch_engine::{Engine, OpenError, OsTime, Recovery, Running};
+use nightlatch_http::{
+    AppSettings, DemoUser, Gateway, Settings, app_cookie::AppCookieError, route as gateway_route,
+};
+use nightlatch_store::KeyError;
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// Why a site did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SiteError {
+    /// The limits do not hold together; the configuration check says so first.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A key in the data directory cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A route of the configuration is none to the gateway.
+    #[error("route `{route}`: {source}")]
+    Route {
+        /// The route.
+        route: String,
+        /// What is wrong with it.
+        source: gateway_route::RouteError,
+    },
+    /// A cookie of the configuration cannot be bound.
+    #[error(transparent)]
+    Cookie(#[from] AppCookieError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; another program may have it (`ss -ltnp`), or it needs more rights")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What is in the way.
+        source: io::Error,
+    },
+    /// The operating system gives no threads or signals.
+    #[error(transparent)]
+    Os(#[from] io::Error),
+}
+
+/// A site that has recovered and holds its ports, and answers nobody yet.
+pub(crate) struct Site {
+    running: Running,
+    recovery: Recovery,
+    gateway: Arc<Gateway>,
+    tls: Option<TlsAcceptor>,
+    gateway_listener: TcpListener,
+    admin_listener: TcpListener,
+    keys: ApiKeys,
+    index: Arc<Index>,
+    follower: Follower,
+}
+
+impl Site {
+    /// Recovers what is in the data directory and takes the ports.
+    pub(crate) async fn open(config: &Config, keys: &[LoadedKey]) -> Result<Site, SiteError> {
+        let limits = &config.policy;
+        let [idle, absolute, warning] =
+            [limits.idle, limits.absolute, limits.warning].map(|limit| Span::from_millis(limit.0));
+        let policy = Policy { version: 1, limits: Limits::new(idle, absolute, warning)? };
+        let (engine, recovery) =
+            Engine::open(&config.data_dir, policy, Box::new(OsTime), env!("CARGO_PKG_VERSION"))?;
+        say_recovery(&recovery);
+        let running = Running::start(engine)?;
+        let engine = running.engine();
+        let gateway = Arc::new(Gateway::new(Arc::clone(engine), settings(config, engine)?)?);
+        let tls = match config.listen.tls.as_slice() {
+            [] => None,
+            files => Some(tls::acceptor(files)?),
+        };
+        let index = Arc::new(Index::at(config.data_dir.join("index.sqlite")));
+        let follower = Follower::start(Arc::clone(&index), Arc::clone(engine))?;
+        let gateway_listener = listen(config.listen.gateway).await?;
+        let admin_listener = listen(config.listen.admin).await?;
+        let mut api_keys = ApiKeys::default();
+        for key in keys {
+            api_keys.add(&key.name, key.role, key.secret.reveal());
+        }
+        Ok(Site { running, recovery, gateway, tls, gateway_listener, admin_listener, keys: api_keys, index, follower })
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        self.running.engine()
+    }
+
+    /// What opening found.
+    pub(crate) fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Where browsers reach it.
+    pub(crate) fn gateway_address(&self) -> io::Result<SocketAddr> {
+        self.gateway_listener.local_addr()
+    }
+
+    /// Where the API is.
+    pub(crate) fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin_listener.local_addr()
+    }
+
+    /// Answers until SIGTERM or SIGINT, then stops in order.
+    pub(crate) async fn run(self) -> Result<(), SiteError> {
+        let Site { running, gateway, tls, gateway_listener, admin_listener, keys, index, follower, .. } = self;
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (stop, stopping) = watch::channel(false);
+        let state =
+            ApiState::new(Arc::clone(running.engine()), keys, Arc::clone(&index), stopping.clone());
+        let mut parts = JoinSet::new();
+        parts.spawn(gateway.serve(gateway_listener, tls, stopping.clone()));
+        parts.spawn(admin::serve(admin_listener, api::router(state), stopping));
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = parts.join_next() => tracing::error!("a listener stopped by itself"),
+        }
+        tracing::info!("stopping");
+        let _ = stop.send(true);
+        parts.join_all().await;
+        drop(follower);
+        // Writes the last entry, the snapshot and the time; takes a moment, and nobody waits on this thread any more.
+        tokio::task::block_in_place(|| drop(running));
+        Ok(())
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, SiteError> {
+    TcpListener::bind(address).await.map_err(|source| SiteError::Listen { address, source })
+}
+
+/// The configuration as the gateway takes it.
+fn settings(config: &Config, engine: &Engine) -> Result<Settings, SiteError> {
+    let mut apps = Vec::new();
+    for app in &config.apps {
+        apps.push(app_settings(app)?);
+    }
+    Ok(Settings {
+        apps,
+        trusted_proxies: config.listen.trusted_proxies.iter().copied().collect(),
+        public_origin: config.listen.public_url.as_ref().map(ToString::to_string),
+        demo_users: config
+            .identity
+            .demo
+            .iter()
+            .map(|user| DemoUser {
+                name: user.name.clone(),
+                display: user.display.clone(),
+                groups: user.groups.clone(),
+            })
+            .collect(),
+        ticket_key: *engine.key("ended-ticket")?.bytes(),
+        cookie_key: *engine.key("app-cookie")?.bytes(),
+    })
+}
+
+fn app_settings(app: &App) -> Result<AppSettings, SiteError> {
+    let host = app.matches.host.as_ref();
+    Ok(AppSettings {
+        name: app.name.clone(),
+        host: host.map(|host| host.name.clone()),
+        port: host.and_then(|host| host.port),
+        path: app.matches.path.clone(),
+        upstream: format!("{}:{}", app.upstream.host, app.upstream.port),
+        public: routes(&app.public)?,
+        active: routes(&app.active)?,
+        passive: routes(&app.passive)?,
+        activity: match app.activity {
+            Activity::Human => ActivityMode::Human,
+            Activity::Requests => ActivityMode::Requests,
+        },
+        websocket: !app.upgrades.is_empty(),
+        app_cookies: app.app_cookies.clone(),
+    })
+}
+
+fn routes(patterns: &[RoutePattern]) -> Result<Vec<gateway_route::RoutePattern>, SiteError> {
+    let read = |pattern: &RoutePattern| {
+        let route = pattern.to_string();
+        gateway_route::RoutePattern::parse(&route).map_err(|source| SiteError::Route { route, source })
+    };
+    patterns.iter().map(read).collect()
+}
+
+fn say_recovery(recovery: &Recovery) {
+    let Recovery { clean, live, ended_while_down, clock_fault, torn_bytes, bad_slots, bad_snapshots } = recovery;
+    tracing::info!(clean, live, ended_while_down, torn_bytes, bad_slots, "the session table is recovered");
+    if let Some(fault) = clock_fault {
+        tracing::error!(cause = fault.cause(), "the clock cannot be trusted: every session was ended");
+    }
+    for bad in bad_snapshots {
+        tracing::warn!(bad, "a snapshot could not be used; the ledger was read instead");
+    }
+}

@@ -1,0 +1,85 @@
+//! Instants and lengths of time as people and programs read them.
+//!
+//! The engine counts milliseconds. Outside, an instant is an RFC 3339 text in UTC with its milliseconds, because a number without a unit
+//! and an origin is misread sooner or later; a length of time in JSON is a number whose name ends in `_ms`. These are conversions
+//! only: nothing here asks for the time.
+
+use jiff::Timestamp;
+use nightlatch_core::{Span, Time};
+
+/// An instant as RFC 3339 in UTC: `2026-11-21T22:05:59.123Z`.
+pub(crate) fn instant(at: Time) -> String {
+    instant_ms(at.as_millis())
+}
+
+/// The same from milliseconds since the Unix epoch.
+pub(crate) fn instant_ms(millis: u64) -> String {
+    let timestamp = i64::try_from(millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    timestamp.map_or_else(|| millis.to_string(), |timestamp| format!("{timestamp:.3}"))
+}
+
+/// An instant that was sent to us as RFC 3339, with any offset. None if it is not one, or before 1970.
+pub(crate) fn read_instant(text: &str) -> Option<Time> {
+    // An offset or `Z` must be there: a local time without its zone is not an instant.
+    let timestamp: Timestamp = text.parse().ok()?;
+    u64::try_from(timestamp.as_millisecond()).ok().map(Time::from_millis)
+}
+
+/// A length of time that was sent to us: whole numbers with the units `d`, `h`, `m`, `s`, `ms`, the greatest first, as in the
+/// configuration. None if it is not one, or zero.
+pub(crate) fn read_span(text: &str) -> Option<Span> {
+    let mut units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1_u64)].into_iter();
+    let mut rest = text;
+    let mut sum = 0_u64;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len()));
+        let (_, millis) = units.find(|(name, _)| *name == unit)?;
+        sum = sum.saturating_add(number.parse::<u64>().ok()?.saturating_mul(millis));
+        rest = after;
+    }
+    (sum > 0).then(|| Span::from_millis(sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_go_there_and_back() {
+        let rows = [
+            ("2026-11-21T22:05:59.123Z", Some("2026-11-21T22:05:59.123Z")),
+            ("2026-11-21T22:05:59Z", Some("2026-11-21T22:05:59.000Z")),
+            ("2026-11-21T17:05:59.5-05:00", Some("2026-11-21T22:05:59.500Z")),
+            ("2026-11-21T22:05:59", None),
+            ("2026-11-21", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("1700000000000", None),
+            ("", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(read_instant(text).map(instant).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_numbers_with_units() {
+        let rows = [
+            ("15m", Some(900_000)),
+            ("1h30m", Some(5_400_000)),
+            ("250ms", Some(250)),
+            ("1d", Some(86_400_000)),
+            ("15", None),
+            ("0s", None),
+            ("1s1m", None),
+            ("1m1m", None),
+            ("m", None),
+            ("-1m", None),
+            ("", None),
+            ("1.5h", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(read_span(text).map(Span::as_millis), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The clocks of a machine that lie, and what an honest authority makes of them.
+//!
+//! The authority's rule, in words: time goes on with the steady clock; where the wall clock is ahead, it is believed; where it is
+//! behind, it is not. After a start in the same boot the steady clock tells how much time passed since the last reservation. After
+//! a boot only the wall clock can tell, and behind the reservation it is a fault.
+
+use nightlatch_engine::ManualTime;
+use std::sync::Arc;
+
+const MS: u64 = 1_000_000;
+/// The beginning of all histories, in milliseconds since the Unix epoch.
+pub(crate) const BEGIN: u64 = 1_700_000_000_000;
+
+/// A machine's clocks, and the time as it should be answered. All in nanoseconds.
+pub(crate) struct Clocks {
+    pub(crate) machine: Arc<ManualTime>,
+    boots: u64,
+    steady: u64,
+    now: u64,
+    reserved: Option<Reserved>,
+}
+
+#[derive(Clone, Copy)]
+struct Reserved {
+    boots: u64,
+    steady: u64,
+    now: u64,
+    until: u64,
+}
+
+/// What a start of the clock should come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// It goes on, at this instant.
+    At(u64),
+    /// A clock fault.
+    Fault,
+}
+
+impl Clocks {
+    pub(crate) fn new() -> Clocks {
+        let now = BEGIN * MS;
+        Clocks { machine: Arc::new(ManualTime::new(now)), boots: 0, steady: 0, now, reserved: None }
+    }
+
+    pub(crate) fn now_millis(&self) -> u64 {
+        self.now / MS
+    }
+
+    pub(crate) fn now_nanos(&self) -> u64 {
+        self.now
+    }
+
+    pub(crate) fn pass(&mut self, nanos: u64) {
+        self.machine.advance(nanos);
+        self.steady += nanos;
+        self.now = (self.now + nanos).max(self.machine.wall());
+    }
+
+    pub(crate) fn wall_forward(&mut self, millis: u64) {
+        self.machine.set_wall(self.machine.wall() + millis * MS);
+        self.now = self.now.max(self.machine.wall());
+    }
+
+    pub(crate) fn wall_back(&self, millis: u64) {
+        self.machine.set_wall(self.machine.wall() - millis * MS);
+    }
+
+    /// The engine has put its reservation on disk.
+    pub(crate) fn reserve(&mut self, clean: bool) {
+        let until = if clean { self.now } else { self.now + 1_000 * MS };
+        self.reserved = Some(Reserved { boots: self.boots, steady: self.steady, now: self.now, until });
+    }
+
+    pub(crate) fn lose_reservation(&mut self) {
+        self.reserved = None;
+    }
+
+    /// Time passes while nothing runs.
+    pub(crate) fn pass_unseen(&mut self, millis: u64) {
+        self.machine.advance(millis * MS);
+        self.steady += millis * MS;
+    }
+
+    /// The machine boots anew; its wall clock says `ahead` milliseconds more than the time that it should.
+    pub(crate) fn reboot(&mut self, ahead: i64) {
+        self.boots += 1;
+        self.steady = 0;
+        let honest = self.now.max(self.machine.wall());
+        self.machine.reboot();
+        self.machine.set_wall(honest.saturating_add_signed(ahead * MS as i64));
+    }
+
+    /// What a start of the authority's clock should come to now.
+    pub(crate) fn begin(&self) -> Begin {
+        let wall = self.machine.wall();
+        match self.reserved {
+            None => Begin::At(wall),
+            Some(last) if last.boots == self.boots => {
+                Begin::At(wall.max(last.now + (self.steady - last.steady)))
+            }
+            Some(last) if wall >= last.until => Begin::At(wall),
+            Some(_) => Begin::Fault,
+        }
+    }
+
+    /// The engine has begun, at this instant.
+    pub(crate) fn begun(&mut self, now: u64) {
+        self.now = now;
+    }
+}

@@ -1,0 +1,57 @@
+//! **Simulate.** Random histories of sessions, lying clocks, failing disks and crashes, against a model so plain that it can be
+//! believed.
+//!
+//! The engine is fast because it is clever: words packed in atomics, timers that are armed lazily, recovery from three sources.
+//! The [`Model`] is none of that: a list of sessions and the rules of the design as one would say them aloud. A [`World`] does
+//! the same steps to both and holds them against each other after each. What must be equal is compared as equal; what a crash may
+//! cost by contract is bounded, and the model then goes on from what was found.
+//!
+//! | module | is |
+//! | --- | --- |
+//! | `chance` | random numbers from a seed, the same on every machine |
+//! | `history` | which steps there are, and drawing them |
+//! | `model` | sessions, and when they are over |
+//! | `clocks` | the clocks of a machine that lie, and what an honest authority makes of them |
+//! | `disk` | a disk that fails on demand |
+//! | `world` | the real engine beside the model, step by step |
+//! | `restart` | what may differ after a crash |
+//!
+//! Nothing here calls the core's `decide`: two answers that come from the same line of code cannot contradict each other.
+
+mod chance;
+mod clocks;
+mod disk;
+mod history;
+mod model;
+mod restart;
+mod world;
+
+pub use chance::Chance;
+pub use history::{Step, history};
+pub use model::Model;
+pub use world::{Difference, World};
+
+/// Runs one history and tells the first difference, with everything that is needed to see it again.
+///
+/// # Errors
+/// The seed, the steps up to the difference, numbered, and the difference.
+pub fn run(seed: u64, steps: usize) -> Result<(), String> {
+    let folder = room();
+    let mut world = World::new(folder.path());
+    let mut told = format!("seed {seed}\n");
+    for (number, step) in history(seed, steps).enumerate() {
+        told += &format!("{number:4} {step:?}\n");
+        if let Err(difference) = world.step(step) {
+            return Err(format!("{told}     {}\n", difference.0));
+        }
+    }
+    world.finish().map_err(|difference| format!("{told}     at the end: {}\n", difference.0))
+}
+
+/// A folder in memory, where there is one: no history needs to survive a power cut.
+#[allow(clippy::expect_used, reason = "without a folder there is nothing to simulate")]
+fn room() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a folder for the history")
+}

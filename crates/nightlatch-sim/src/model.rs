@@ -1,0 +1,148 @@
+//! The rules of a session's end, as one would say them aloud, over a plain list.
+//!
+//! A session is over from the first of: its last activity and the idle limit, its hard end, the instant its parent is over. Nobody
+//! has to notice. Somebody may end it before that. That is all.
+
+use nightlatch_core::EndReason;
+
+/// One session as the model has it. Instants and spans are milliseconds.
+#[derive(Clone, Debug)]
+pub struct Modelled {
+    /// Its parent's place in the list.
+    pub parent: Option<usize>,
+    /// Last activity.
+    pub last: u64,
+    /// The idle limit.
+    pub idle: u64,
+    /// The hard end.
+    pub hard_end: u64,
+    /// What somebody did, if somebody ended it: why and when.
+    pub ordered: Option<(EndReason, u64)>,
+    /// Its start was never on record and was lost in a crash: nobody had been told of it.
+    pub lost: bool,
+    /// When it began.
+    pub begun: u64,
+    /// What the disk knows.
+    pub disk: OnDisk,
+    /// The end that was told to somebody.
+    pub told: Option<(EndReason, u64)>,
+}
+
+/// What survives a crash for sure.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnDisk {
+    /// Whether its start is on record.
+    pub started: bool,
+    /// Last activity as it was flushed.
+    pub last: u64,
+    /// The idle limit on record.
+    pub idle: u64,
+    /// The hard end on record.
+    pub hard_end: u64,
+    /// Whether what somebody did to it is on record.
+    pub ordered: bool,
+}
+
+/// All sessions there ever were.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// In the order they were begun.
+    pub sessions: Vec<Modelled>,
+}
+
+impl Model {
+    /// A session begins at `now`. What it asks for counts where it is lower than the policy's.
+    pub fn start(&mut self, now: u64, started: u64, limits: (u64, u64), parent: Option<usize>) -> usize {
+        let (idle, absolute) = limits;
+        let (idle, hard_end) =
+            (idle.min(crate::history::IDLE), started + absolute.min(crate::history::ABSOLUTE));
+        let disk = OnDisk { started: false, last: now, idle, hard_end, ordered: false };
+        self.sessions.push(Modelled {
+            parent,
+            last: now,
+            idle,
+            hard_end,
+            ordered: None,
+            lost: false,
+            begun: now,
+            disk,
+            told: None,
+        });
+        self.sessions.len() - 1
+    }
+
+    /// The instant from which a session is or will be over, and why: of several at one instant the absolute limit is
+    /// named, then the idle one, then the parent.
+    #[must_use]
+    pub fn deadline(&self, index: usize) -> (u64, EndReason) {
+        let session = &self.sessions[index];
+        if let Some((reason, at)) = session.ordered {
+            return (at, reason);
+        }
+        let mut first = (session.hard_end, EndReason::AbsoluteTimeout);
+        let idle = session.last + session.idle;
+        if idle < first.0 {
+            first = (idle, EndReason::IdleTimeout);
+        }
+        if let Some(parent) = session.parent {
+            let (at, _) = self.deadline(parent);
+            if at < first.0 {
+                first = (at, EndReason::ParentEnded);
+            }
+        }
+        first
+    }
+
+    /// How it ended, if it is over at `now`.
+    #[must_use]
+    pub fn end(&self, index: usize, now: u64) -> Option<(EndReason, u64)> {
+        let (at, reason) = self.deadline(index);
+        (now >= at).then_some((reason, at))
+    }
+
+    /// Something that counts as activity, at `now`.
+    pub fn touch(&mut self, index: usize, now: u64) {
+        if self.end(index, now).is_none() {
+            let session = &mut self.sessions[index];
+            session.last = session.last.max(now);
+        }
+    }
+
+    /// Somebody ends it at `now`.
+    pub fn order(&mut self, index: usize, reason: EndReason, now: u64) {
+        if self.end(index, now).is_none() {
+            self.sessions[index].ordered = Some((reason, now));
+        }
+    }
+
+    /// The limits go down at `now`, to what is lower. What that makes overdue ends by it.
+    pub fn lower(&mut self, index: usize, idle: u64, hard_end: u64, now: u64) {
+        if self.end(index, now).is_some() {
+            return;
+        }
+        let session = &mut self.sessions[index];
+        let overdue = now >= session.last + idle || now >= hard_end;
+        if overdue {
+            session.ordered = Some((EndReason::PolicyTightened, now));
+            return;
+        }
+        session.idle = session.idle.min(idle);
+        session.hard_end = session.hard_end.min(hard_end);
+    }
+
+    /// Everything that was recorded is on disk now.
+    pub fn commit(&mut self) {
+        for session in self.sessions.iter_mut().filter(|session| !session.lost) {
+            session.disk.started = true;
+            (session.disk.idle, session.disk.hard_end) = (session.idle, session.hard_end);
+            session.disk.ordered = session.ordered.is_some();
+        }
+    }
+
+    /// The last activity of every session on record is on disk now.
+    pub fn flush(&mut self) {
+        for session in self.sessions.iter_mut().filter(|session| session.disk.started) {
+            session.disk.last = session.last;
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What may differ after a restart, and what may not.
+//!
+//! After a clean stop nothing differs. After a crash these may, and nothing else:
+//!
+//! - A session whose start was not on record is gone; nobody had its credential.
+//! - Last activity may be what was flushed last, or anything between that and what it was. So a deadline may be earlier.
+//! - Limits that went down a moment ago may stand where the record has them.
+//! - An end that was not told may not have happened. One that was told has: by the same order, or from the same numbers.
+//! - A clock that cannot be trusted ends everything.
+
+use crate::{
+    clocks::Begin,
+    history::Step,
+    model::{Model, Modelled},
+    world::{Difference, REMEMBERED, World, equal},
+};
+use nightlatch_core::EndReason;
+use nightlatch_engine::{ClockFault, Session};
+use std::fs;
+
+impl World {
+    /// Stops or kills the engine, does to the machine what the step says, and starts it again.
+    pub(crate) fn restart(&mut self, step: Step) -> Result<(), Difference> {
+        if let Step::Restart { .. } = step {
+            self.engine()?.stop();
+            self.model.commit();
+            self.model.flush();
+            self.bare = false;
+            self.clocks.reserve(true);
+        }
+        self.kill();
+        let (before, then) = (self.model.clone(), self.clocks.now_nanos());
+        self.meanwhile(step);
+        let recovery = self.open()?;
+        self.recording = true;
+        let real = self.engine()?.clock().now_nanos();
+        match (self.clocks.begin(), recovery.clock_fault) {
+            (Begin::At(at), None) => equal("the clock begins at", &real, &at)?,
+            (_, Some(ClockFault::ReservationUnreadable)) if step == Step::SpoilReservation => {}
+            (Begin::At(at), Some(ClockFault::BehindRecord { .. })) if at < then => {}
+            (Begin::Fault, Some(ClockFault::BehindReservation { .. })) => {}
+            (begin, fault) => return Err(Difference(format!("the clock should begin {begin:?}: {fault:?}"))),
+        }
+        self.clocks.begun(real);
+        self.clocks.reserve(false);
+        // Without the slots a snapshot may still know later activity than the ledger, but need not.
+        let bare = step == Step::LoseSlots || step == Step::LoseSnapshots && self.bare;
+        self.bare |= bare;
+        for index in 0..before.sessions.len() {
+            let Some(session) = self.real(index)? else {
+                self.absent(index, &before)?;
+                continue;
+            };
+            let fault = recovery.clock_fault.is_some();
+            let found =
+                Found { index, session: &session, before: &before, then: then / 1_000_000, fault, bare };
+            let now = self.now();
+            found.adopt(&mut self.model, now).map_err(|Difference(what)| {
+                Difference(format!(
+                    "session {index} after {step:?}: {what}; it was {:?}",
+                    before.sessions[index]
+                ))
+            })?;
+        }
+        // What opening found is on record when it returns.
+        self.model.commit();
+        Ok(())
+    }
+
+    fn meanwhile(&mut self, step: Step) {
+        match step {
+            Step::Crash { down } | Step::Restart { down } => self.clocks.pass_unseen(down),
+            Step::Reboot { down, ahead } => {
+                self.clocks.pass_unseen(down);
+                self.clocks.reboot(ahead);
+            }
+            Step::LoseSnapshots => drop(fs::remove_dir_all(self.dir.join("snapshot"))),
+            Step::LoseSlots => drop(fs::remove_file(self.dir.join("slots"))),
+            Step::SpoilReservation => {
+                drop(fs::write(self.dir.join("time"), [9; 5_000]));
+                self.clocks.lose_reservation();
+            }
+            Step::LoseReservation { back } => {
+                drop(fs::remove_file(self.dir.join("time")));
+                self.clocks.lose_reservation();
+                self.clocks.wall_back(back);
+            }
+            _ => {}
+        }
+    }
+
+    /// A session that is not known after a restart: it was not on record, or was over so long that it may be forgotten.
+    fn absent(&mut self, index: usize, before: &Model) -> Result<(), Difference> {
+        let model = &mut self.model.sessions[index];
+        model.lost |= !model.disk.started;
+        let now = self.clocks.now_millis();
+        let forgotten = before.end(index, now).is_some_and(|(_, at)| now - at >= REMEMBERED);
+        equal(
+            &format!("session {index} is not known any more"),
+            &true,
+            &(self.model.sessions[index].lost || forgotten),
+        )
+    }
+}
+
+/// One session as it was found again.
+struct Found<'a> {
+    index: usize,
+    session: &'a Session,
+    before: &'a Model,
+    /// When the engine went down, in milliseconds.
+    then: u64,
+    /// Whether the clock could not be trusted.
+    fault: bool,
+    /// Whether the slots were lost.
+    bare: bool,
+}
+
+impl Found<'_> {
+    /// Holds what was found against what was, and takes it over.
+    fn adopt(&self, model: &mut Model, now: u64) -> Result<(), Difference> {
+        let was = &self.before.sessions[self.index];
+        equal("it was on record", &true, &was.disk.started)?;
+        let last = self.session.last_activity().as_millis();
+        let flushed = if self.bare { was.begun } else { was.disk.last };
+        between("last activity", flushed, last, was.last)?;
+        let (idle, hard_end) =
+            (self.session.idle().span().as_millis(), self.session.hard_end().time().as_millis());
+        between("idle limit", was.idle, idle, was.disk.idle)?;
+        between("hard end", was.hard_end, hard_end, was.disk.hard_end)?;
+
+        let taken = &mut model.sessions[self.index];
+        *taken = Modelled { last, idle, hard_end, ordered: None, told: None, ..was.clone() };
+        taken.disk.last = last;
+        let derived = model.end(self.index, now);
+        let real = self.session.end().map(|end| (end.reason, end.at.as_millis()));
+        self.told_stays_told(real)?;
+        if real == derived && !(was.disk.ordered && was.ordered != real) {
+            return Ok(());
+        }
+        let Some((reason, at)) = real else {
+            return Err(Difference(format!("it lives, and should be over: {derived:?}")));
+        };
+        let fault = self.fault && reason == EndReason::ClockFault;
+        // An order that reached the slots and not the ledger is known without its instant.
+        let order =
+            was.ordered.is_some_and(|(ordered, when)| ordered == reason && (when == at || !was.disk.ordered));
+        let noticed = self.before.end(self.index, self.then).is_some_and(|(before, _)| before == reason);
+        equal(&format!("its end {real:?} has a cause"), &true, &((fault || order || noticed) && at <= now))?;
+        model.sessions[self.index].ordered = real;
+        Ok(())
+    }
+
+    fn told_stays_told(&self, real: Option<(EndReason, u64)>) -> Result<(), Difference> {
+        let Some((told, when)) = self.before.sessions[self.index].told else { return Ok(()) };
+        let by_numbers = |reason| {
+            matches!(reason, EndReason::IdleTimeout | EndReason::AbsoluteTimeout | EndReason::ParentEnded)
+        };
+        let stays = real.is_some_and(|(reason, at)| {
+            (reason, at) == (told, when) || by_numbers(reason) && by_numbers(told) && at <= when
+        });
+        equal(&format!("what was told stays: {told} at {when}, and now {real:?}"), &stays, &true)
+    }
+}
+
+fn between(what: &str, low: u64, real: u64, high: u64) -> Result<(), Difference> {
+    let within = (low..=high).contains(&real);
+    equal(&format!("{what} {real} lies within {low} and {high}"), &within, &true)
+}

@@ -1,0 +1,403 @@
+//! The real engine beside the model, step by step.
+
+use crate::{
+    clocks::Clocks,
+    disk::SimDisk,
+    history::{ABSOLUTE, IDLE, Step},
+    model::Model,
+};
+use nightlatch_core::{
+    Activity, DeadlineReason, EndReason, Kind, Limits, Policy, SessionId, Span, Subject, Time,
+};
+use nightlatch_engine::{
+    Admission, EndOrder, Engine, Entry, Lower, Permit, Recovery, Session, SessionEnded, Start, Tighter, Token,
+};
+use nightlatch_ledger::{Disk, Options, verify};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering::SeqCst},
+};
+
+const MS: u64 = 1_000_000;
+/// How long an ended session is remembered.
+pub(crate) const REMEMBERED: u64 = 24 * 3_600_000;
+const PERMITS_MOST: usize = 16;
+
+/// What engine and model do not agree on.
+#[derive(Debug)]
+pub struct Difference(pub String);
+
+/// Agrees, or says what is different.
+pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    real: &T,
+    model: &T,
+) -> Result<(), Difference> {
+    match real == model {
+        true => Ok(()),
+        false => Err(Difference(format!("{what}: the engine says {real:?}, the model {model:?}"))),
+    }
+}
+
+/// An engine, its model, and the machine they live on.
+pub struct World {
+    pub(crate) dir: PathBuf,
+    pub(crate) clocks: Clocks,
+    pub(crate) model: Model,
+    disk: Arc<SimDisk>,
+    /// None only while nothing runs.
+    engine: Option<Arc<Engine>>,
+    /// What the sessions of the model are called, in its order.
+    names: Vec<(SessionId, Token)>,
+    permits: Vec<(usize, Permit)>,
+    /// Whether the last commit reached the disk.
+    pub(crate) recording: bool,
+    /// Whether the slots were lost and nothing was flushed since.
+    pub(crate) bare: bool,
+}
+
+impl World {
+    /// A new engine in `dir`.
+    #[must_use]
+    pub fn new(dir: &Path) -> World {
+        let mut world = World {
+            dir: dir.to_owned(),
+            clocks: Clocks::new(),
+            model: Model::default(),
+            disk: Arc::default(),
+            engine: None,
+            names: Vec::new(),
+            permits: Vec::new(),
+            recording: true,
+            bare: false,
+        };
+        // A directory that cannot be opened at all shows at the first step.
+        let _ = world.open();
+        world.clocks.reserve(false);
+        world
+    }
+
+    /// Does a step in both worlds and holds them against each other.
+    ///
+    /// # Errors
+    /// The first thing in which they differ.
+    pub fn step(&mut self, step: Step) -> Result<(), Difference> {
+        match step {
+            Step::Start { idle, absolute, authenticated_before } => {
+                self.start(None, idle, absolute, authenticated_before)?;
+            }
+            Step::Lease { who, idle } => {
+                if let Some(parent) = self.pick(who) {
+                    self.start(Some(parent), idle, ABSOLUTE, 0)?;
+                }
+            }
+            Step::Touch { who } => self.check(who, Activity::Active)?,
+            Step::Open { who } => self.check(who, Activity::Passive)?,
+            Step::Ask { what } => self.ask(what, Activity::Passive)?,
+            Step::AskActive { what } => self.ask(what, Activity::Active)?,
+            Step::Close { what } => {
+                if !self.permits.is_empty() {
+                    self.permits.swap_remove(what % self.permits.len());
+                }
+            }
+            Step::Revoke { who } => self.revoke(who)?,
+            Step::LowerIdle { who, idle } => self.lower(who, Some(idle), None)?,
+            Step::LowerEnd { who, left } => self.lower(who, None, Some(self.now() + left))?,
+            Step::Pass { millis } => self.clocks.pass(millis * MS),
+            Step::PassNanos { nanos } => self.clocks.pass(nanos),
+            Step::WallForward { millis } => self.clocks.wall_forward(millis),
+            Step::WallBack { millis } => self.clocks.wall_back(millis),
+            Step::Turn => self.turn()?,
+            Step::Commit => self.commit(false)?,
+            Step::CommitFails => self.commit(true)?,
+            Step::Upkeep => {
+                self.engine()?.upkeep();
+                self.clocks.reserve(false);
+                self.model.flush();
+                self.bare = false;
+            }
+            Step::Crash { .. }
+            | Step::Restart { .. }
+            | Step::Reboot { .. }
+            | Step::LoseSnapshots
+            | Step::LoseSlots
+            | Step::SpoilReservation
+            | Step::LoseReservation { .. } => self.restart(step)?,
+        }
+        self.compare()
+    }
+
+    /// Lets time pass in the model alone: for a test that the two are really compared.
+    pub fn forget_to_tell_the_engine_of(&mut self, millis: u64) {
+        self.clocks.begun(self.clocks.now_nanos() + millis * MS);
+    }
+
+    pub(crate) fn engine(&self) -> Result<&Arc<Engine>, Difference> {
+        self.engine.as_ref().ok_or_else(|| Difference("the engine cannot be opened".into()))
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.clocks.now_millis()
+    }
+
+    /// What the engine knows of a session of the model.
+    pub(crate) fn real(&self, index: usize) -> Result<Option<Arc<Session>>, Difference> {
+        Ok(self.engine()?.session(self.names[index].0))
+    }
+
+    /// Everything that hangs on the engine is gone, and with it the lock of its directory.
+    pub(crate) fn kill(&mut self) {
+        self.permits.clear();
+        self.engine = None;
+    }
+
+    pub(crate) fn open(&mut self) -> Result<Recovery, Difference> {
+        let policy = limits().map(|limits| Policy { version: 1, limits });
+        let policy = policy.ok_or_else(|| Difference("the policy does not hold together".into()))?;
+        let disk: Arc<dyn Disk> = Arc::clone(&self.disk) as Arc<dyn Disk>;
+        let source = Box::new(Arc::clone(&self.clocks.machine));
+        let options = Options { segment_bytes: 128 << 10 };
+        let (engine, recovery) = Engine::open_on(disk, options, &self.dir, policy, source, "sim")
+            .map_err(|error| Difference(format!("it does not open: {error}")))?;
+        self.engine = Some(Arc::new(engine));
+        Ok(recovery)
+    }
+
+    fn pick(&self, who: usize) -> Option<usize> {
+        let there: Vec<usize> =
+            (0..self.names.len()).filter(|index| !self.model.sessions[*index].lost).collect();
+        // Mostly the newer ones: they are the ones that may live.
+        let newer = &there[there.len().saturating_sub(12)..];
+        if newer.is_empty() { None } else { Some(newer[who % newer.len()]) }
+    }
+
+    fn start(
+        &mut self,
+        parent: Option<usize>,
+        idle: u64,
+        absolute: u64,
+        before: u64,
+    ) -> Result<(), Difference> {
+        let now = self.now();
+        let started = now - before;
+        let start = Start {
+            subject: Subject { provider: "sim".into(), name: format!("person {}", idle % 3) },
+            kind: Kind::Person,
+            groups: Vec::new(),
+            app: None,
+            acr: None,
+            authenticated: Some(Time::from_millis(started)),
+            continues: None,
+            parent: parent.map(|parent| self.names[parent].0),
+            tighter: Tighter {
+                idle: Some(Span::from_millis(idle)),
+                absolute: Some(Span::from_millis(absolute)),
+            },
+            cause: "sim",
+        };
+        let parent_lives = parent.is_none_or(|parent| {
+            self.model.sessions[parent].disk.started && self.model.end(parent, now).is_none()
+        });
+        let expected = self.recording && now < started + absolute.min(ABSOLUTE) && parent_lives;
+        let begun = self.engine()?.start(start);
+        equal("a session starts", &begun.is_ok(), &expected)?;
+        if let Ok(starting) = begun {
+            let (session, token) = starting.into_parts();
+            self.names.push((session.facts.id, token));
+            self.model.start(now, started, (idle, absolute), parent);
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, who: usize, activity: Activity) -> Result<(), Difference> {
+        let Some(index) = self.pick(who) else { return Ok(()) };
+        let now = self.now();
+        let (started, end) = (self.model.sessions[index].disk.started, self.model.end(index, now));
+        match self.engine()?.check(&self.names[index].1.hash(), activity, "sim") {
+            Admission::Granted(permit) => {
+                equal("a request is let through", &None, &end)?;
+                equal("its session is on record", &true, &started)?;
+                if activity == Activity::Active {
+                    self.model.touch(index, now);
+                } else if self.permits.len() < PERMITS_MOST {
+                    self.permits.push((index, permit));
+                }
+                Ok(())
+            }
+            Admission::Ended(refusal) => {
+                equal("a request is refused", &Some((refusal.end.reason, refusal.end.at.as_millis())), &end)?;
+                equal("its session is on record", &true, &started)
+            }
+            Admission::Unknown => {
+                let forgotten = end.is_some_and(|(_, at)| now - at >= REMEMBERED);
+                equal("a credential is unknown", &true, &(!started || forgotten))
+            }
+        }
+    }
+
+    fn ask(&mut self, what: usize, activity: Activity) -> Result<(), Difference> {
+        if self.permits.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        let (index, permit) = &self.permits[what % self.permits.len()];
+        let end = self.model.end(*index, now);
+        let answer = if activity == Activity::Active { permit.touch() } else { permit.ask() };
+        match answer {
+            Ok(deadline) => {
+                equal("a permit says yes", &None, &end)?;
+                if activity == Activity::Active {
+                    self.model.touch(*index, now);
+                }
+                equal("until", &deadline.at.as_millis(), &self.model.deadline(*index).0)
+            }
+            Err(said) => equal("a permit says no", &Some((said.reason, said.at.as_millis())), &end),
+        }
+    }
+
+    fn revoke(&mut self, who: usize) -> Result<(), Difference> {
+        let Some(index) = self.pick(who) else { return Ok(()) };
+        let Some(session) = self.real(index)? else { return Ok(()) };
+        let now = self.now();
+        let order = EndOrder { reason: EndReason::Revoked, by: "sim", cause: None };
+        let ended = self.engine()?.end(&session, order).is_some();
+        equal("an order ends it", &ended, &self.model.end(index, now).is_none())?;
+        self.model.order(index, EndReason::Revoked, now);
+        Ok(())
+    }
+
+    fn lower(&mut self, who: usize, idle: Option<u64>, hard_end: Option<u64>) -> Result<(), Difference> {
+        let Some(index) = self.pick(who) else { return Ok(()) };
+        let Some(session) = self.real(index)? else { return Ok(()) };
+        let lower = Lower {
+            idle: idle.map(Span::from_millis),
+            hard_end: hard_end.map(Time::from_millis),
+            rule: "sim",
+        };
+        self.engine()?.lower(&session, lower);
+        self.model.lower(index, idle.unwrap_or(u64::MAX / 4), hard_end.unwrap_or(u64::MAX), self.now());
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<(), Difference> {
+        let next = self.engine()?.turn();
+        for index in 0..self.names.len() {
+            let Some(session) = self.real(index)? else { continue };
+            match self.model.end(index, self.now()) {
+                Some(_) => equal("after a turn it is noticed", &session.end().is_some(), &true)?,
+                None => {
+                    let due = self.model.deadline(index).0;
+                    let in_time = next.is_some_and(|next| next.as_millis() <= due);
+                    equal("the next turn comes in time", &in_time, &true)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, fails: bool) -> Result<(), Difference> {
+        self.disk.fails.store(fails, SeqCst);
+        let expected = !fails || self.engine()?.ledger().pending() == 0;
+        let committed = self.engine()?.commit().is_ok();
+        self.disk.fails.store(false, SeqCst);
+        equal("a commit succeeds", &committed, &expected)?;
+        self.recording = committed;
+        if committed {
+            self.model.commit();
+        }
+        Ok(())
+    }
+
+    /// Holds everything against everything.
+    fn compare(&mut self) -> Result<(), Difference> {
+        equal("now", &self.engine()?.clock().now_nanos(), &self.clocks.now_nanos())?;
+        let now = self.now();
+        for index in 0..self.names.len() {
+            let (model, end) = (&self.model.sessions[index], self.model.end(index, now));
+            let Some(session) = self.real(index)? else {
+                let forgotten = end.is_some_and(|(_, at)| now - at >= REMEMBERED);
+                let unknown = model.lost || !model.disk.started || forgotten;
+                equal(&format!("session {index} is unknown"), &true, &unknown)?;
+                continue;
+            };
+            let what = |what: &str| format!("session {index}: {what}");
+            equal(&what("known"), &true, &(model.disk.started && !model.lost))?;
+            equal(&what("last activity"), &session.last_activity().as_millis(), &model.last)?;
+            equal(&what("idle limit"), &session.idle().span().as_millis(), &model.idle)?;
+            equal(&what("hard end"), &session.hard_end().time().as_millis(), &model.hard_end)?;
+            match session.end() {
+                Some(real) => equal(&what("end"), &Some((real.reason, real.at.as_millis())), &end)?,
+                None if end.is_none() => {
+                    let deadline = session.deadline();
+                    let real = (deadline.at.as_millis(), reason_of(deadline.reason));
+                    equal(&what("deadline"), &real, &self.model.deadline(index))?;
+                }
+                None => {}
+            }
+            if session.settled() {
+                let on_record = model.ordered.is_none() || model.disk.ordered;
+                equal(&what("told after it is on record"), &true, &on_record)?;
+                self.model.sessions[index].told = end;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the history: the ledger is whole, and says of each session what the model says.
+    ///
+    /// # Errors
+    /// The first thing in which they differ.
+    pub fn finish(mut self) -> Result<(), Difference> {
+        // What the first commit makes known may be over already.
+        self.commit(false)?;
+        self.turn()?;
+        self.commit(false)?;
+        self.compare()?;
+        let mut starts: BTreeMap<String, usize> = BTreeMap::new();
+        let mut ends: BTreeMap<String, Vec<SessionEnded>> = BTreeMap::new();
+        for entry in self.engine()?.ledger().iter_from(0) {
+            let entry = entry.map_err(|error| Difference(error.to_string()))?;
+            match Entry::from_bytes(&entry.payload).map_err(|error| Difference(error.to_string()))? {
+                Entry::SessionStarted(started) => *starts.entry(started.session).or_default() += 1,
+                Entry::SessionEnded(ended) => ends.entry(ended.session.clone()).or_default().push(ended),
+                _ => {}
+            }
+        }
+        for (index, (name, _)) in self.names.iter().enumerate() {
+            let (model, name) = (&self.model.sessions[index], name.to_string());
+            let started = starts.get(&name).copied().unwrap_or(0);
+            equal(&format!("session {index}: starts on record"), &started, &usize::from(!model.lost))?;
+            let real = ends.get(&name).map_or(&[][..], |ends| ends);
+            let real: Vec<_> = real.iter().map(|end| (end.reason.clone(), end.ended_at)).collect();
+            let end = self.model.end(index, self.now()).filter(|_| !model.lost);
+            let end: Vec<_> = end.into_iter().map(|(reason, at)| (reason.code().to_owned(), at)).collect();
+            equal(&format!("session {index}: ends on record"), &real, &end)?;
+        }
+        self.verify()
+    }
+
+    fn verify(&self) -> Result<(), Difference> {
+        let failed = |error: &dyn std::fmt::Display| Difference(format!("cannot verify: {error}"));
+        let data = self.engine()?.data();
+        let key = std::fs::read_to_string(data.keys().join("ledger.vkey")).map_err(|error| failed(&error))?;
+        let log = key.trim().parse().map_err(|error| failed(&error))?;
+        self.engine()?.ledger().checkpoint().map_err(|error| failed(&error))?;
+        let trust = verify::Trust { log, witnesses: Vec::new() };
+        let report = verify::verify(&data.ledger(), &trust, &[]).map_err(|error| failed(&error))?;
+        equal("what verification finds", &report.findings, &Vec::new())?;
+        equal("entries signed for", &report.signed_entries, &report.entries)
+    }
+}
+
+fn limits() -> Option<Limits> {
+    Limits::new(Span::from_millis(IDLE), Span::from_millis(ABSOLUTE), Span::from_millis(10_000)).ok()
+}
+
+fn reason_of(reason: DeadlineReason) -> EndReason {
+    match reason {
+        DeadlineReason::Absolute => EndReason::AbsoluteTimeout,
+        DeadlineReason::Idle => EndReason::IdleTimeout,
+        DeadlineReason::Parent => EndReason::ParentEnded,
+    }
+}

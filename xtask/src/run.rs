@@ -1,0 +1,41 @@
+//! Running other programs in the root of the checkout, and saying so.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The root of the checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+}
+
+/// Runs `cargo` with these arguments.
+pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    run(Command::new(cargo).args(arguments))
+}
+
+/// Runs a program in a folder of the checkout.
+pub(crate) fn in_folder(folder: &str, program: &str, arguments: &[&str]) -> Result<(), String> {
+    run(Command::new(program).args(arguments).current_dir(root().join(folder)))
+}
+
+/// Whether a program can be started.
+pub(crate) fn has(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output();
+    found.is_ok_and(|output| output.status.success())
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    if command.get_current_dir().is_none() {
+        command.current_dir(root());
+    }
+    let line = format!("{command:?}").replace('"', "");
+    println!("$ {line}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{line}` ended with {status}")),
+        Err(error) => Err(format!("`{line}` could not be started: {error}")),
+    }
+}

@@ -1,0 +1,23 @@
+//! Every test there is, and what it takes to run them.
+
+use crate::{
+    run::{cargo, in_folder},
+    tidy, tools,
+};
+
+/// Installs what is missing and runs all tests.
+pub(crate) fn run() -> Result<(), String> {
+    tools::need_node()?;
+    tools::apt("curl", "curl")?;
+    tools::apt("chromium", "chromium")?;
+    tools::python(&["websockets==17.4"])?;
+    tools::npm_ci("examples/brokerage")?;
+    tools::npm_ci("tests/clients")?;
+
+    tidy::run()?;
+    cargo(&["test", "--workspace"])?;
+    in_folder("examples/brokerage", "npm", &["test"])?;
+    // The program itself, with real clients: curl, npm `ws`, Python `websockets`, Chromium.
+    cargo(&["build", "--package", "nightlatch-server"])?;
+    in_folder("tests/clients", "npm", &["test"])
+}

@@ -1,0 +1,67 @@
+//! What a command needs on the machine: installed if it can be, else named.
+
+use crate::run::{self, has, in_folder, root};
+use std::fs;
+
+/// Node.js and npm, which README asks for.
+pub(crate) fn need_node() -> Result<(), String> {
+    for program in ["node", "npm"] {
+        if !has(program) {
+            return Err(format!("`{program}` is missing; install Node.js 20 or later (Debian: `apt install nodejs npm`)"));
+        }
+    }
+    Ok(())
+}
+
+/// The packages that a folder's lock file names, unless they are there already.
+pub(crate) fn npm_ci(folder: &str) -> Result<(), String> {
+    let folder_path = root().join(folder);
+    let lock = fs::read(folder_path.join("package-lock.json"))
+        .map_err(|error| format!("`{folder}/package-lock.json` cannot be read: {error}"))?;
+    // A copy of the lock file beside what it installed says that it is all there.
+    let installed = folder_path.join("node_modules/.installed-lock.json");
+    if fs::read(&installed).is_ok_and(|before| before == lock) {
+        return Ok(());
+    }
+    in_folder(folder, "npm", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"])?;
+    fs::write(&installed, lock).map_err(|error| format!("`{}` cannot be written: {error}", installed.display()))
+}
+
+/// A cargo command of this version.
+pub(crate) fn cargo_install(name: &str, version: &str) -> Result<(), String> {
+    if has(name) {
+        return Ok(());
+    }
+    run::cargo(&["install", "--locked", "--version", version, name])
+}
+
+/// A Debian package that brings this program.
+pub(crate) fn apt(program: &str, package: &str) -> Result<(), String> {
+    if has(program) {
+        return Ok(());
+    }
+    let root = in_folder("", "sh", &["-c", "test \"$(id -u)\" = 0"]).is_ok();
+    if !root || !has("apt-get") {
+        return Err(format!("`{program}` is missing; install it (Debian: `apt install {package}`) and try again"));
+    }
+    in_folder("", "apt-get", &["update", "--quiet"])?;
+    in_folder("", "apt-get", &["install", "--yes", "--quiet", "--no-install-recommends", package])
+}
+
+/// Python packages in an environment of the checkout's own. Gives the interpreter to use.
+pub(crate) fn python(packages: &[&str]) -> Result<String, String> {
+    let interpreter = root().join(".venv/bin/python").display().to_string();
+    if !has(&interpreter) {
+        if !has("python3") {
+            apt("python3", "python3")?;
+        }
+        if in_folder("", "python3", &["-m", "venv", ".venv"]).is_err() {
+            in_folder("", "apt-get", &["install", "--yes", "--quiet", "python3-venv"])?;
+            in_folder("", "python3", &["-m", "venv", ".venv"])?;
+        }
+    }
+    let mut install = vec!["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    install.extend(packages);
+    in_folder("", &interpreter, &install)?;
+    Ok(interpreter)
+}
