@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// What an end takes at most: the entry without an operator's words, its frame, and the head of a block of its own.
 const END_BYTES: u64 = 640;
+/// What a start takes at the least, so that "there is room" means the same whoever asks.
+const START_BYTES: u64 = 1_024;
 /// What the ledger adds to an entry.
 const FRAME_BYTES: u64 = 16;
 
@@ -43,7 +45,8 @@ impl Room {
 
     /// Whether one more session may start, with an entry of `bytes`.
     pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
-        let owed = (self.owed.load(SeqCst) + 1) * END_BYTES + bytes as u64 + FRAME_BYTES;
+        let start = START_BYTES.max(bytes as u64 + FRAME_BYTES);
+        let owed = (self.owed.load(SeqCst) + 1) * END_BYTES + start;
         self.free.load(SeqCst) >= owed.min(self.enough)
     }
 

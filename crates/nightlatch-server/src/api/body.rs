@@ -15,10 +15,13 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::{collections::BTreeMap, marker::PhantomData};
+use std::{collections::BTreeMap, marker::PhantomData, time::Duration};
+use tokio::time::timeout;
 
 /// No request body is longer.
 pub(crate) const BODY_BYTES_MOST: usize = 64 * 1024;
+/// How long a body may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(10);
 /// No single text is longer, in bytes, unless its field says so.
 const TEXT_BYTES_MOST: usize = 256;
 /// No list has more items.
@@ -53,7 +56,8 @@ impl<F: Form> FromRequest<ApiState> for Sent<F> {
         if !is_json(&request) {
             return Err(Problem::new(Code::NotJson, "set `Content-Type: application/json`"));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+        let bytes = timeout(BODY_WAIT, Bytes::from_request(request, state)).await;
+        let bytes = bytes.map_err(|_| Problem::new(Code::TooSlow, "send it at once"))?.map_err(|rejection| {
             if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 Problem::new(Code::TooLarge, "send less")
             } else {

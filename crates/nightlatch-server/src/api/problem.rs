@@ -51,6 +51,7 @@ codes! {
     WrongRole "wrong-role" FORBIDDEN "the API key has not the role that is needed";
     NotFound "not-found" NOT_FOUND "there is nothing of this name";
     WrongMethod "wrong-method" METHOD_NOT_ALLOWED "this path does not take this method";
+    TooSlow "too-slow" REQUEST_TIMEOUT "the body took too long to arrive";
     AmbiguousSubject "ambiguous-subject" CONFLICT "more than one provider has a subject of this name";
     TooLarge "too-large" PAYLOAD_TOO_LARGE "the body is larger than 64 KiB";
     NotJson "not-json" UNSUPPORTED_MEDIA_TYPE "the body must be sent as `application/json`";

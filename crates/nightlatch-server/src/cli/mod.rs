@@ -288,4 +288,16 @@ mod tests {
     fn the_tree_of_commands_holds_together() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn every_command_and_every_argument_says_what_it_is_for() {
+        fn look(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            }
+            command.get_subcommands().for_each(look);
+        }
+        look(&Cli::command());
+    }
 }

@@ -45,7 +45,7 @@ const TABLE: &str = r#"
     GET /v1/sessions?subject=%00 operator -                                            bad-query
     GET /v1/sessions/%00 operator -                                                    not-found
     GET /v1/sessions/ses_ operator -                                                   not-found
-    DELETE /v1/sessions/ses_x?reason=fun operator -                                    not-found
+    DELETE /v1/sessions/ses_x?reason=fun operator -                                    bad-query
     GET /v1/ledger/entries/-1 auditor -                                                not-found
     GET /v1/ledger/entries/18446744073709551615 auditor -                              not-found
     GET /v1/ledger/entries?from=x auditor -                                            bad-query
