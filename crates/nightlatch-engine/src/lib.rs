@@ -7,7 +7,7 @@
 //!
 //! | step | module |
 //! | --- | --- |
-//! | what time it is | [`clock`](Clock) |
+//! | what time it is | `time_source`, [`clock`](Clock) |
 //! | a session begins | `start` |
 //! | a request is let through | `check`, `permit`, `cell` |
 //! | a deadline comes while nobody asks | `deadlines`, `wheel` |
@@ -39,11 +39,12 @@ mod start;
 mod stats;
 mod sync;
 mod table;
+mod time_source;
 mod upkeep;
 mod wheel;
 
 pub use check::{Admission, Refusal};
-pub use clock::{Clock, ClockFault, ClockStep, ManualTime, OsTime, TimeSource};
+pub use clock::{Clock, ClockFault, ClockStep};
 pub use end::EndOrder;
 pub use engine::{Engine, Health};
 pub use entry::{Cut, Entry, EntryError, PolicyRecord, SessionEnded, SessionStarted};
@@ -55,3 +56,4 @@ pub use secret::{NoRandomness, PREFIX, Token, hash};
 pub use session::{End, Facts, Session};
 pub use start::{Start, StartError, Starting, Tighter};
 pub use stats::{Channel, LATENESS_BOUNDS_US, Lateness, Stats};
+pub use time_source::{ManualTime, OsTime, TimeSource};

@@ -11,12 +11,13 @@
 
 use crate::{
     cell::Cell,
-    clock::{Clock, ClockFault, TimeSource},
+    clock::{Clock, ClockFault},
     engine::{Engine, Parts},
     entry::{EndNote, Entry, EntryError, SessionStarted},
     found::{Found, Known},
     session::Session,
     slots::Slot,
+    time_source::TimeSource,
     upkeep::{Disk, SessionRecord},
 };
 use nightlatch_core::{

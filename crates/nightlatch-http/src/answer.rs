@@ -261,18 +261,22 @@ pub(crate) async fn read_off_request(request: Request<Incoming>, mut answer: Ans
     let waits = request.headers().contains_key(EXPECT);
     let body = request.into_body();
     if waits {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        close_after(&mut answer);
     } else if !body.is_end_stream() {
-        read_off(Some(body), &mut answer).await;
+        read_off(body, &mut answer).await;
     }
     answer
 }
 
 /// Reads an unread body off, to a bound; beyond it the connection closes after the answer.
-pub(crate) async fn read_off(rest: Option<Incoming>, answer: &mut Answer) {
-    let Some(rest) = rest else { return };
+pub(crate) async fn read_off(rest: Incoming, answer: &mut Answer) {
     let reading = timeout(DRAIN_WITHIN, Limited::new(rest, DRAIN_BYTES).collect());
     if !matches!(reading.await, Ok(Ok(_))) {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        close_after(answer);
     }
+}
+
+/// The connection closes after this answer.
+pub(crate) fn close_after(answer: &mut Answer) {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }

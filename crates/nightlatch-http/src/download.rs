@@ -5,6 +5,7 @@
 //! application is closed with it.
 
 use crate::{
+    forward::trailers,
     gate::{Gate, Guarded, Over, ended},
     sse::{self, EventStream},
     upload::Progress,
@@ -19,7 +20,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 /// Why a response's body ended before its end.
@@ -49,6 +50,8 @@ struct Guard {
     /// Pieces that are whole events, still to be handed on.
     ready: VecDeque<Bytes>,
     over: Option<Over>,
+    /// What `over` said: it says it once.
+    end: Option<End>,
     said_goodbye: bool,
 }
 
@@ -68,6 +71,7 @@ impl Download {
             events: events.then(EventStream::default),
             ready: VecDeque::new(),
             over: None,
+            end: None,
             said_goodbye: false,
         });
         Download { body, lease: Some(lease), progress, guard }
@@ -87,7 +91,7 @@ impl Download {
         if let Poll::Ready(None) = polled {
             self.complete();
         }
-        polled.map(|frame| frame.map(|frame| frame.map_err(DownloadError::Application)))
+        polled.map(|frame| Some(frame?.map(trailers::passing).map_err(DownloadError::Application)))
     }
 }
 
@@ -98,8 +102,13 @@ impl Guard {
 
     /// Completes once the session is over and that may be told.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if let Some(end) = self.end {
+            return Poll::Ready(end);
+        }
         let permit = &self.guarded.permit;
-        self.over.get_or_insert_with(|| ended(permit)).as_mut().poll(cx)
+        let end = ready!(self.over.get_or_insert_with(|| ended(permit)).as_mut().poll(cx));
+        self.end = Some(end);
+        Poll::Ready(end)
     }
 
     /// The cut: a last event where one may stand, else a reset.
@@ -174,7 +183,7 @@ impl Download {
             }
             if guard.is_over() {
                 // Nothing more passes; the words wait until the end may be told.
-                let end = std::task::ready!(guard.poll_over(cx));
+                let end = ready!(guard.poll_over(cx));
                 self.lease = None;
                 return Poll::Ready(guard.cut(end));
             }
@@ -186,7 +195,7 @@ impl Download {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
                     // Woken by either; if by the end, the loop finds it over.
-                    let _ = std::task::ready!(guard.poll_over(cx));
+                    let _ = ready!(guard.poll_over(cx));
                     continue;
                 }
             };
@@ -199,7 +208,11 @@ impl Download {
                 Some(Err(error)) => Some(Err(error)),
                 None => match guard.rest() {
                     Some(rest) => Some(Ok(rest)),
-                    None => return Poll::Ready(None),
+                    None => {
+                        // The mark of the end is on its way too, and may not overtake the session's.
+                        guard.gate.put();
+                        return Poll::Ready(None);
+                    }
                 },
             };
             if let Some(passing) = passing {

@@ -9,26 +9,27 @@
 //! client is told that the outcome is unknown, never that it was not sent.
 
 use crate::{
-    answer::{Answer, Asker, Obstacle, Outcome, read_off},
+    answer::{Answer, Asker, Obstacle, Outcome},
     download::Download,
     forward::{
         identity::Identity,
         request::{self, Upward},
         response::{self, Downward},
     },
-    gate::{Gate, Guarded},
+    gate::Guarded,
     gateway::{App, Gateway},
     road::Peer,
+    sending::{Answered, Sending},
     sse,
     tunnel::Tunnel,
     upload::{Progress, Upload},
-    upstream::{Lease, Sent, UpBody, Upstream, UpstreamError},
+    upstream::{Lease, UpBody, UpstreamError},
     websocket::handshake::Handshake,
 };
 use bytes::Bytes;
 use http::{
     Method, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, HOST},
+    header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue},
     uri::PathAndQuery,
 };
 use http_body_util::BodyExt;
@@ -38,8 +39,6 @@ use nightlatch_engine::{Channel, End, Permit};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// How long an application may take to begin its answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 /// How long a request that was forwarded whole may take to finish after the end.
 const FINISH_WITHIN: Duration = Duration::from_secs(60);
 
@@ -59,17 +58,6 @@ pub(crate) struct Exchange<'a> {
     pub(crate) frames: Activity,
 }
 
-/// An answer's head, with the connection it came on.
-type Answered = (Response<Incoming>, Lease);
-
-/// The one that is sent, and sent again on another connection if the pooled one turned out closed.
-struct Sending {
-    upstream: Arc<Upstream>,
-    request: Request<UpBody>,
-    guarded: Option<Guarded>,
-    progress: Arc<Progress>,
-}
-
 impl Exchange<'_> {
     /// Forwards the request and brings back what the client gets.
     pub(crate) async fn run(mut self, request: Request<Incoming>) -> Answer {
@@ -77,7 +65,7 @@ impl Exchange<'_> {
         let method = request.method().clone();
         let (request, client_upgrade) = match self.outgoing(request, &progress) {
             Ok(outgoing) => outgoing,
-            Err(answer) => return answer,
+            Err(answer) => return *answer,
         };
         let sending = Sending {
             upstream: Arc::clone(&self.app.upstream),
@@ -85,14 +73,13 @@ impl Exchange<'_> {
             guarded: self.guarded(if progress.read_whole() { Channel::Request } else { Channel::Upload }),
             progress: Arc::clone(&progress),
         };
-        let mut sending = Box::pin(timeout(ANSWER_WITHIN, sending.run()));
+        let mut sending = Box::pin(timeout(self.gateway.answer_within, sending.run()));
         let answered = match &self.permit {
             None => sending.await,
             Some(permit) => tokio::select! {
                 biased;
                 end = permit.ended() => {
-                    let whole = !method.is_safe() && progress.forwarded_whole();
-                    if whole {
+                    if !method.is_safe() && progress.may_be_whole() {
                         self.leave_to_finish(permit, async move { sending.await.ok() });
                         return self.signed_out(end, Outcome::Unknown);
                     }
@@ -104,7 +91,7 @@ impl Exchange<'_> {
         };
         let (response, lease) = match answered {
             Ok(Ok(answered)) => answered,
-            Ok(Err(error)) => return self.no_answer(&progress, &error).await,
+            Ok(Err(error)) => return self.no_answer(&method, &progress, &error).await,
             Err(_) => return self.too_slow(),
         };
         self.answer(&method, response, lease, progress, client_upgrade).await
@@ -115,7 +102,7 @@ impl Exchange<'_> {
         &self,
         mut request: Request<Incoming>,
         progress: &Arc<Progress>,
-    ) -> Result<(Request<UpBody>, Option<OnUpgrade>), Answer> {
+    ) -> Result<(Request<UpBody>, Option<OnUpgrade>), Box<Answer>> {
         let client_upgrade = self.handshake.is_some().then(|| hyper::upgrade::on(&mut request));
         let (mut head, body) = request.into_parts();
         let host = head.headers.get(HOST).cloned();
@@ -137,12 +124,20 @@ impl Exchange<'_> {
             websocket: self.handshake.is_some(),
         };
         if let Err(error) = request::prepare(&mut head.headers, &upward) {
-            return Err(self.obstacle(StatusCode::BAD_GATEWAY, "identity-too-large", error.to_string()));
+            let answer = self.obstacle(StatusCode::BAD_GATEWAY, "identity-too-large", error.to_string());
+            return Err(Box::new(answer));
+        }
+        // The client gets its 100 from us, when the application's connection takes the body: nothing is left to expect.
+        let waits = head.headers.remove(EXPECT).is_some();
+        if host.is_none() {
+            // Only HTTP/1.0 may leave it out.
+            let authority = HeaderValue::try_from(&**self.app.upstream.authority());
+            head.headers.extend(authority.ok().map(|authority| (HOST, authority)));
         }
         head.uri = self.target.clone().into();
         head.version = http::Version::HTTP_11;
         head.extensions = http::Extensions::new();
-        let body = Upload::new(body, self.permit.clone(), progress).boxed();
+        let body = Upload::new(body, self.permit.clone(), progress, waits).boxed();
         Ok((Request::from_parts(head, body), client_upgrade))
     }
 
@@ -238,9 +233,7 @@ impl Exchange<'_> {
         {
             guarded.record_cut("401");
         }
-        let mut answer = self.signed_out(end, Outcome::NotForwarded);
-        read_off(progress.take_rest(), &mut answer).await;
-        answer
+        progress.read_off(self.signed_out(end, Outcome::NotForwarded)).await
     }
 
     /// Lets a request that was forwarded whole finish, and records what came of it.
@@ -257,12 +250,16 @@ impl Exchange<'_> {
         });
     }
 
-    async fn no_answer(&self, progress: &Progress, error: &UpstreamError) -> Answer {
+    async fn no_answer(&self, method: &Method, progress: &Progress, error: &UpstreamError) -> Answer {
         // A gate that closed while the request went in looks like an application that broke off.
         if let Some(permit) = &self.permit
             && permit.ask().is_err()
         {
             let end = permit.ended().await;
+            if !method.is_safe() && progress.may_be_whole() {
+                permit.record_withheld(&self.route, None);
+                return self.signed_out(end, Outcome::Unknown);
+            }
             return self.cut_short(end, progress).await;
         }
         tracing::warn!(app = self.app.name, %error, "the application gave no answer");
@@ -283,9 +280,7 @@ impl Exchange<'_> {
                 "The application broke off without a valid answer. Your session is not affected.",
             ),
         };
-        let mut answer = self.obstacle(status, code, detail.to_owned());
-        read_off(progress.take_rest(), &mut answer).await;
-        answer
+        progress.read_off(self.obstacle(status, code, detail.to_owned())).await
     }
 
     fn too_slow(&self) -> Answer {
@@ -317,39 +312,5 @@ impl Exchange<'_> {
     fn subject_key(&self) -> Option<Vec<u8>> {
         let subject = &self.permit.as_ref()?.session().facts.subject;
         Some([subject.provider.as_bytes(), b"\0", subject.name.as_bytes()].concat())
-    }
-}
-
-impl Sending {
-    async fn run(mut self) -> Result<Answered, UpstreamError> {
-        let mut fresh = false;
-        loop {
-            let mut lease = self.upstream.check_out(fresh).await?;
-            if let Some(gate) = lease.gate() {
-                self.pass_through(gate);
-            }
-            match lease.send(self.request).await {
-                Sent::Answered(response) => return Ok((response, lease)),
-                Sent::Failed(error) => return Err(error),
-                // Not a byte of it was sent, so trying a new connection repeats nothing.
-                Sent::NotSent(request) if !fresh => {
-                    fresh = true;
-                    self.request = request;
-                }
-                Sent::NotSent(_) => {
-                    return Err(UpstreamError::ConnectTimeout(Arc::clone(self.upstream.authority())));
-                }
-            }
-        }
-    }
-
-    /// From here on every byte is asked for at the socket.
-    fn pass_through(&self, gate: &Arc<Gate>) {
-        if let Some(guarded) = &self.guarded {
-            gate.hold(guarded.clone());
-        } else {
-            gate.put();
-        }
-        self.progress.through(gate);
     }
 }

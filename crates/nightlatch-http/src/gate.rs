@@ -10,6 +10,7 @@
 //! held back, last words may follow (a close frame, a final event); with something held back they would carry it along, and
 //! the connection is reset instead.
 
+use nightlatch_core::SessionId;
 use nightlatch_engine::{Channel, CutNote, End, Permit};
 use socket2::SockRef;
 use std::{
@@ -36,6 +37,11 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
+    /// Whether something of it may pass right now.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.permit.ask().is_ok()
+    }
+
     /// Records that it was cut just now.
     pub(crate) fn record_cut(&self, how: &str) {
         self.permit.record_cut(CutNote { channel: self.channel, route: &self.route, point: POINT, how });
@@ -60,6 +66,8 @@ struct State {
     last_words: Option<(Guarded, &'static str)>,
     /// The socket takes nothing any more and is to be reset; what was cut by it, if that is to be recorded.
     reset: Option<Option<Guarded>>,
+    /// It leads to an application: what is cut is recorded once, where the client is told.
+    towards_application: bool,
 }
 
 impl Gate {
@@ -88,9 +96,9 @@ impl Gate {
         self.state().announce();
     }
 
-    /// Whether everything has left.
-    pub(crate) fn flushed(&self) -> bool {
-        self.state().flushed
+    /// Whether the socket took anything since bytes were last announced, or is about to.
+    pub(crate) fn wrote(&self) -> bool {
+        self.state().wrote
     }
 
     /// Opens the gate for last words, if nothing is held back that they would carry along. The cut is recorded when
@@ -126,14 +134,14 @@ impl Gate {
         if state.reset.is_some() {
             return Err(over_error());
         }
-        let refused = state.held.iter().find(|guarded| guarded.permit.ask().is_err()).cloned();
+        let refused = state.held.iter().find(|guarded| !guarded.may_pass()).cloned();
         match refused {
             None => {
                 state.wrote = true;
                 Ok(())
             }
             Some(guarded) => {
-                state.reset = Some(Some(guarded));
+                state.reset = Some((!state.towards_application).then_some(guarded));
                 Err(over_error())
             }
         }
@@ -174,7 +182,7 @@ pub(crate) struct GatedIo {
     tcp: TcpStream,
     gate: Arc<Gate>,
     /// Watches the session of a peer that takes nothing: nobody asks for more bytes then, so nobody else would notice its end.
-    over: Option<Over>,
+    over: Option<(SessionId, Over)>,
 }
 
 /// Completes when a session is over and that may be told.
@@ -189,20 +197,27 @@ impl GatedIo {
         (GatedIo { tcp, gate: Arc::clone(&gate), over: None }, gate)
     }
 
+    /// The same for a connection to an application.
+    pub(crate) fn towards_application(tcp: TcpStream) -> (GatedIo, Arc<Gate>) {
+        let (io, gate) = GatedIo::new(tcp);
+        gate.state().towards_application = true;
+        (io, gate)
+    }
+
     /// After a write: if the peer took nothing, its session's end wakes us as well as its appetite does.
-    fn watch(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.over = None;
             return written;
         }
-        if self.over.is_none() {
-            self.over = self.gate.state().held.last().map(|guarded| ended(&guarded.permit));
+        let holder = self.gate.state().held.last().map(|guarded| guarded.permit.clone());
+        if let Some(permit) = holder {
+            let session = permit.session().facts.id;
+            if self.over.as_ref().is_none_or(|(watched, _)| *watched != session) {
+                self.over = Some((session, ended(&permit)));
+            }
         }
-        let noticed = self.over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready());
+        let noticed = self.over.as_mut().is_some_and(|(_, over)| over.as_mut().poll(cx).is_ready());
         if !noticed {
             return Poll::Pending;
         }

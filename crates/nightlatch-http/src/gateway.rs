@@ -12,7 +12,7 @@ use crate::{
 };
 use nightlatch_core::{Activity, ActivityMode, RouteSays, Trigger};
 use nightlatch_engine::Engine;
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 /// The prefix of the gateway's own routes.
 pub const OWN_PREFIX: &str = "/_nightlatch/";
@@ -55,8 +55,11 @@ pub struct DemoUser {
     pub groups: Vec<String>,
 }
 
+/// How long an application may take to begin its answer, unless the settings say otherwise.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
+
 /// What a gateway is put together from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The applications; of two that match, the one with the longer path and a named host is taken.
     pub apps: Vec<AppSettings>,
@@ -71,6 +74,22 @@ pub struct Settings {
     pub ticket_key: [u8; 32],
     /// The key that seals applications' cookies.
     pub cookie_key: [u8; 32],
+    /// How long an application may take to begin its answer; five minutes by default.
+    pub answer_within: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            apps: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            public_origin: None,
+            demo_users: Vec::new(),
+            ticket_key: [0; 32],
+            cookie_key: [0; 32],
+            answer_within: ANSWER_WITHIN,
+        }
+    }
 }
 
 /// The enforcement point for HTTP.
@@ -80,6 +99,7 @@ pub struct Gateway {
     pub(crate) public_origin: Option<String>,
     pub(crate) demo_users: Vec<DemoUser>,
     pub(crate) tickets: Tickets,
+    pub(crate) answer_within: Duration,
     apps: Vec<App>,
 }
 
@@ -117,6 +137,7 @@ impl Gateway {
             public_origin: settings.public_origin,
             demo_users: settings.demo_users,
             tickets: Tickets::new(&settings.ticket_key),
+            answer_within: settings.answer_within,
             apps,
         })
     }

@@ -9,7 +9,7 @@
 //! | a connection | `serve`, `gate` |
 //! | a request gets its one reading | `road`, [`target`], [`path`], [`route`] |
 //! | its credential is found, and goes no further | [`extract`], [`trigger`], `ticket` |
-//! | it is forwarded | `exchange`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
+//! | it is forwarded | `exchange`, `sending`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
 //! | its answer is passed on, or cut | `download`, [`sse`], `tunnel`, [`websocket`] |
 //! | it is refused | `answer`, [`pages`] |
 //! | our own routes | `own` |
@@ -30,6 +30,7 @@ pub mod pages;
 pub mod path;
 mod road;
 pub mod route;
+mod sending;
 mod serve;
 pub mod sse;
 pub mod target;

@@ -105,7 +105,7 @@ impl Gateway {
         let Ok(form) = Limited::new(body, FORM_BYTES).collect().await else {
             return self.refuse(&read.asker, &BAD_FORM);
         };
-        let form = Form::read(form.to_bytes());
+        let form = Form::read(&form.to_bytes());
         let Some(user) = self.demo_users.iter().find(|user| user.name == form.user) else {
             return self.refuse(&read.asker, &BAD_FORM);
         };
@@ -237,8 +237,8 @@ struct Form {
 }
 
 impl Form {
-    fn read(body: Bytes) -> Form {
-        let text = String::from_utf8_lossy(&body).into_owned();
+    fn read(body: &Bytes) -> Form {
+        let text = String::from_utf8_lossy(body).into_owned();
         Form { user: parameter(&text, "user").unwrap_or_default(), return_to: return_to(&text) }
     }
 }

@@ -139,8 +139,12 @@ impl Tunnel {
         };
         match end {
             Some(end) => self.cut(end, &mut down, &mut up).await,
+            // A gate noticed the end before we did, and refused.
+            None if !self.guarded.may_pass() => {
+                let end = self.guarded.permit.ended().await;
+                self.cut(end, &mut down, &mut up).await;
+            }
             // Closed by one of the two, or broken: what is left of it goes with us.
-            None if self.guarded.permit.ask().is_err() => self.client_gate.reset(Some(self.guarded.clone())),
             None => {}
         }
     }

@@ -6,6 +6,8 @@
 //! application may act on it, and nobody may say that it was not sent.
 
 use crate::{
+    answer::{Answer, close_after, read_off},
+    forward::trailers,
     gate::{Gate, Over, ended},
     upstream::UpBodyError,
 };
@@ -20,14 +22,21 @@ use std::{
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
+use tokio::{sync::oneshot, time::timeout};
+
+/// How long a body may take to come back from a connection that was closed.
+const BACK_WITHIN: Duration = Duration::from_secs(1);
 
 /// How far a request has come on its way to the application.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     read_whole: AtomicBool,
+    /// The client sends nothing before it is told to.
+    waits: AtomicBool,
     gate: Mutex<Option<Arc<Gate>>>,
-    rest: Mutex<Option<Incoming>>,
+    rest: Mutex<Option<oneshot::Receiver<Incoming>>>,
 }
 
 impl Progress {
@@ -36,10 +45,11 @@ impl Progress {
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(gate));
     }
 
-    /// Whether every byte of the request has been handed to the kernel.
-    pub(crate) fn forwarded_whole(&self) -> bool {
+    /// Whether every byte of the request may have been handed to the kernel. Asked when the session is over, so that nothing
+    /// more passes; a write that was under way counts, since saying "not sent" of what was sent would place an order twice.
+    pub(crate) fn may_be_whole(&self) -> bool {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.read_whole() && gate.as_ref().is_some_and(|gate| gate.flushed())
+        self.read_whole() && gate.as_ref().is_some_and(|gate| gate.wrote())
     }
 
     /// Whether the client has sent everything.
@@ -47,9 +57,26 @@ impl Progress {
         self.read_whole.load(SeqCst)
     }
 
-    /// What the client has still to send.
-    pub(crate) fn take_rest(&self) -> Option<Incoming> {
-        self.rest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The answer to a client that has perhaps not sent everything: the rest is read off to a bound, or the connection closes.
+    /// The application's connection has been given up by now.
+    pub(crate) async fn read_off(&self, mut answer: Answer) -> Answer {
+        if self.read_whole() {
+            return answer;
+        }
+        if self.waits.load(SeqCst) {
+            close_after(&mut answer);
+            return answer;
+        }
+        let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let rest = match rest {
+            Some(rest) => timeout(BACK_WITHIN, rest).await.ok().and_then(Result::ok),
+            None => None,
+        };
+        match rest {
+            Some(rest) => read_off(rest, &mut answer).await,
+            None => close_after(&mut answer),
+        }
+        answer
     }
 }
 
@@ -59,13 +86,23 @@ pub(crate) struct Upload {
     progress: Arc<Progress>,
     permit: Option<Permit>,
     over: Option<Over>,
+    back: Option<oneshot::Sender<Incoming>>,
 }
 
 impl Upload {
-    /// A body that passes for as long as `permit` says yes, or for ever without one.
-    pub(crate) fn new(body: Incoming, permit: Option<Permit>, progress: &Arc<Progress>) -> Upload {
+    /// A body that passes for as long as `permit` says yes, or for ever without one. `waits`: the client sends nothing of it
+    /// before it is told to continue, which happens when it is first polled.
+    pub(crate) fn new(
+        body: Incoming,
+        permit: Option<Permit>,
+        progress: &Arc<Progress>,
+        waits: bool,
+    ) -> Upload {
+        let (back, rest) = oneshot::channel();
         progress.read_whole.store(body.is_end_stream(), SeqCst);
-        Upload { body: Some(body), progress: Arc::clone(progress), permit, over: None }
+        progress.waits.store(waits, SeqCst);
+        *progress.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
+        Upload { body: Some(body), progress: Arc::clone(progress), permit, over: None, back: Some(back) }
     }
 
     fn announce(&self) {
@@ -91,6 +128,7 @@ impl Body for Upload {
         if self.is_over() {
             return Poll::Ready(Some(Err(UpBodyError::Over)));
         }
+        self.progress.waits.store(false, SeqCst);
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
             if let Some(permit) = &self.permit {
@@ -110,7 +148,7 @@ impl Body for Upload {
                 if self.is_end_stream() {
                     self.progress.read_whole.store(true, SeqCst);
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(trailers::passing(frame))))
             }
             Some(Err(error)) => Poll::Ready(Some(Err(UpBodyError::Client(error)))),
             None => {
@@ -132,6 +170,8 @@ impl Body for Upload {
 /// What was not read goes back.
 impl Drop for Upload {
     fn drop(&mut self) {
-        *self.progress.rest.lock().unwrap_or_else(PoisonError::into_inner) = self.body.take();
+        if let (Some(body), Some(back)) = (self.body.take(), self.back.take()) {
+            let _ = back.send(body);
+        }
     }
 }

@@ -59,9 +59,18 @@ pub(crate) enum UpstreamError {
     },
 }
 
+impl UpstreamError {
+    /// Whether the application went away, rather than saying what is not HTTP.
+    pub(crate) fn is_broken_off(&self) -> bool {
+        matches!(self, UpstreamError::Answer { source, .. } if !source.is_parse() && !source.is_user())
+    }
+}
+
 /// Idle connections kept per application.
 const IDLE_MOST: usize = 256;
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long a connection may take to be ready for another exchange after one.
+const READY_WITHIN: Duration = Duration::from_secs(5);
 
 /// One application's address and the idle connections to it.
 pub(crate) struct Upstream {
@@ -90,7 +99,7 @@ pub(crate) enum Sent {
     /// The head of the answer.
     Answered(Response<Incoming>),
     /// Nothing of it was sent: the connection had been closed. The request comes back for another one.
-    NotSent(Request<UpBody>),
+    Returned(Request<UpBody>),
     /// It failed.
     Failed(UpstreamError),
 }
@@ -132,7 +141,7 @@ impl Upstream {
             }
             Ok(Ok(tcp)) => tcp,
         };
-        let (io, gate) = GatedIo::new(tcp);
+        let (io, gate) = GatedIo::towards_application(tcp);
         let (sender, driver) =
             http1::Builder::new().handshake(TokioIo::new(io)).await.map_err(|source| self.answer(source))?;
         let task = tokio::spawn(async move {
@@ -164,11 +173,11 @@ impl Lease {
 
     /// Sends a request and waits for the head of the answer.
     pub(crate) async fn send(&mut self, request: Request<UpBody>) -> Sent {
-        let Some(connection) = &mut self.connection else { return Sent::NotSent(request) };
+        let Some(connection) = &mut self.connection else { return Sent::Returned(request) };
         match connection.sender.try_send_request(request).await {
             Ok(response) => Sent::Answered(response),
             Err(mut error) => match error.take_message() {
-                Some(request) => Sent::NotSent(request),
+                Some(request) => Sent::Returned(request),
                 None => Sent::Failed(self.upstream.answer(error.into_error())),
             },
         }
@@ -184,8 +193,11 @@ impl Lease {
             return;
         }
         tokio::spawn(async move {
-            if connection.sender.ready().await.is_ok() {
-                upstream.put_back(connection);
+            match timeout(READY_WITHIN, connection.sender.ready()).await {
+                Ok(Ok(())) => upstream.put_back(connection),
+                Ok(Err(_)) => {}
+                // The request did not get out, though its answer came.
+                Err(_) => connection.task.abort(),
             }
         });
     }
@@ -199,6 +211,10 @@ impl Lease {
 impl Upstream {
     fn put_back(&self, connection: Connection) {
         let mut idle = self.idle();
+        if idle.len() == IDLE_MOST {
+            // Those that the application closed meanwhile take no place.
+            idle.retain(|connection| connection.sender.is_ready());
+        }
         if idle.len() < IDLE_MOST {
             idle.push(connection);
         }

@@ -51,7 +51,10 @@ async fn never_late_a_download_is_reset_so_that_it_cannot_look_complete() {
     assert!(!seen.ends_with(b"0\r\n\r\n"));
     assert_eq!(closed, Closed::Reset);
     let cuts = site.cuts(1).await;
-    assert_eq!((cuts[0].channel.as_str(), cuts[0].how.as_str(), cuts[0].reason.as_str()), ("download", "reset", "idle_timeout"));
+    assert_eq!(
+        (cuts[0].channel.as_str(), cuts[0].how.as_str(), cuts[0].reason.as_str()),
+        ("download", "reset", "idle_timeout")
+    );
     println!("cut {} us late", cuts[0].lateness_us);
 }
 
@@ -185,14 +188,17 @@ const WS_ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 async fn open_websocket(site: &Site, token: &nightlatch_engine::Token) -> Client {
     let mut client = site.connect().await;
-    let more = format!("Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: {WS_KEY}\n");
+    let more = format!(
+        "Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: {WS_KEY}\n"
+    );
     client.get("/ws/quotes", token, &more).await;
     client
 }
 
 async fn accept_websocket(connection: &mut TcpStream, accept: &str) {
     read_head(connection).await;
-    let head = "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: ";
+    let head =
+        "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: ";
     write(connection, &format!("{head}{accept}\n\n")).await;
 }
 
@@ -310,7 +316,11 @@ async fn never_early_pushes_do_not_count_and_requests_do() {
         client.get("/poll", &passive, "Sec-Fetch-Mode: cors\nSec-Fetch-Dest: empty\n").await;
         client.answer().await;
     }
-    let state = |token: &nightlatch_engine::Token| match site.engine().check(&token.hash(), Activity::Passive, "test") {
+    let state = |token: &nightlatch_engine::Token| match site.engine().check(
+        &token.hash(),
+        Activity::Passive,
+        "test",
+    ) {
         Admission::Granted(_) => None,
         Admission::Ended(refusal) => Some(refusal.end.reason),
         Admission::Unknown => panic!("known"),

@@ -15,6 +15,7 @@
 //! | `disk` | a disk that fails on demand |
 //! | `world` | the real engine beside the model, step by step |
 //! | `restart` | what may differ after a crash |
+//! | `record` | what the ledger says in the end |
 //!
 //! Nothing here calls the core's `decide`: two answers that come from the same line of code cannot contradict each other.
 
@@ -23,6 +24,7 @@ mod clocks;
 mod disk;
 mod history;
 mod model;
+mod record;
 mod restart;
 mod world;
 

@@ -10,11 +10,10 @@ use nightlatch_core::{
     Activity, DeadlineReason, EndReason, Kind, Limits, Policy, SessionId, Span, Subject, Time,
 };
 use nightlatch_engine::{
-    Admission, EndOrder, Engine, Entry, Lower, Permit, Recovery, Session, SessionEnded, Start, Tighter, Token,
+    Admission, EndOrder, Engine, Lower, Permit, Recovery, Session, Start, Tighter, Token,
 };
-use nightlatch_ledger::{Disk, Options, verify};
+use nightlatch_ledger::{Disk, Options};
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering::SeqCst},
 };
@@ -49,7 +48,7 @@ pub struct World {
     /// None only while nothing runs.
     engine: Option<Arc<Engine>>,
     /// What the sessions of the model are called, in its order.
-    names: Vec<(SessionId, Token)>,
+    pub(crate) names: Vec<(SessionId, Token)>,
     permits: Vec<(usize, Permit)>,
     /// Whether the last commit reached the disk.
     pub(crate) recording: bool,
@@ -280,7 +279,7 @@ impl World {
         Ok(())
     }
 
-    fn turn(&mut self) -> Result<(), Difference> {
+    pub(crate) fn turn(&mut self) -> Result<(), Difference> {
         let next = self.engine()?.turn();
         for index in 0..self.names.len() {
             let Some(session) = self.real(index)? else { continue };
@@ -296,7 +295,7 @@ impl World {
         Ok(())
     }
 
-    fn commit(&mut self, fails: bool) -> Result<(), Difference> {
+    pub(crate) fn commit(&mut self, fails: bool) -> Result<(), Difference> {
         self.disk.fails.store(fails, SeqCst);
         let expected = !fails || self.engine()?.ledger().pending() == 0;
         let committed = self.engine()?.commit().is_ok();
@@ -310,7 +309,7 @@ impl World {
     }
 
     /// Holds everything against everything.
-    fn compare(&mut self) -> Result<(), Difference> {
+    pub(crate) fn compare(&mut self) -> Result<(), Difference> {
         equal("now", &self.engine()?.clock().now_nanos(), &self.clocks.now_nanos())?;
         let now = self.now();
         for index in 0..self.names.len() {
@@ -342,51 +341,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// Ends the history: the ledger is whole, and says of each session what the model says.
-    ///
-    /// # Errors
-    /// The first thing in which they differ.
-    pub fn finish(mut self) -> Result<(), Difference> {
-        // What the first commit makes known may be over already.
-        self.commit(false)?;
-        self.turn()?;
-        self.commit(false)?;
-        self.compare()?;
-        let mut starts: BTreeMap<String, usize> = BTreeMap::new();
-        let mut ends: BTreeMap<String, Vec<SessionEnded>> = BTreeMap::new();
-        for entry in self.engine()?.ledger().iter_from(0) {
-            let entry = entry.map_err(|error| Difference(error.to_string()))?;
-            match Entry::from_bytes(&entry.payload).map_err(|error| Difference(error.to_string()))? {
-                Entry::SessionStarted(started) => *starts.entry(started.session).or_default() += 1,
-                Entry::SessionEnded(ended) => ends.entry(ended.session.clone()).or_default().push(ended),
-                _ => {}
-            }
-        }
-        for (index, (name, _)) in self.names.iter().enumerate() {
-            let (model, name) = (&self.model.sessions[index], name.to_string());
-            let started = starts.get(&name).copied().unwrap_or(0);
-            equal(&format!("session {index}: starts on record"), &started, &usize::from(!model.lost))?;
-            let real = ends.get(&name).map_or(&[][..], |ends| ends);
-            let real: Vec<_> = real.iter().map(|end| (end.reason.clone(), end.ended_at)).collect();
-            let end = self.model.end(index, self.now()).filter(|_| !model.lost);
-            let end: Vec<_> = end.into_iter().map(|(reason, at)| (reason.code().to_owned(), at)).collect();
-            equal(&format!("session {index}: ends on record"), &real, &end)?;
-        }
-        self.verify()
-    }
-
-    fn verify(&self) -> Result<(), Difference> {
-        let failed = |error: &dyn std::fmt::Display| Difference(format!("cannot verify: {error}"));
-        let data = self.engine()?.data();
-        let key = std::fs::read_to_string(data.keys().join("ledger.vkey")).map_err(|error| failed(&error))?;
-        let log = key.trim().parse().map_err(|error| failed(&error))?;
-        self.engine()?.ledger().checkpoint().map_err(|error| failed(&error))?;
-        let trust = verify::Trust { log, witnesses: Vec::new() };
-        let report = verify::verify(&data.ledger(), &trust, &[]).map_err(|error| failed(&error))?;
-        equal("what verification finds", &report.findings, &Vec::new())?;
-        equal("entries signed for", &report.signed_entries, &report.entries)
     }
 }
 

@@ -9,4 +9,5 @@ mod never_longer;
 mod never_revived;
 mod on_the_record;
 mod restart;
+mod running;
 mod together;

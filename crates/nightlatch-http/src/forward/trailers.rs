@@ -7,6 +7,7 @@
 
 use http::header::{HeaderName, TRAILER};
 use http::{HeaderMap, HeaderValue};
+use http_body::Frame;
 
 use super::hop_by_hop::list_members;
 use super::spelling::{begins_like, is_client_claim, is_ours, is_override, reads_like, remove_where};
@@ -53,6 +54,17 @@ pub fn may_follow(name: &HeaderName) -> bool {
 /// Removes the trailers that may not pass, in either direction.
 pub fn strip(trailers: &mut HeaderMap) {
     remove_where(trailers, |name| !may_follow(name));
+}
+
+/// A frame of a body without the trailers that may not pass.
+pub(crate) fn passing<D>(frame: Frame<D>) -> Frame<D> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            strip(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
 }
 
 /// Leaves in `Trailer` (RFC 9110 section 6.6.2) the names of trailers that will pass.

@@ -3,7 +3,7 @@
 #![allow(unreachable_pub, dead_code, reason = "each test file uses its own part of this")]
 
 use nightlatch_core::{Activity, Kind, Limits, Policy, Span, Subject};
-use nightlatch_engine::{Admission, Engine, Entry, EndOrder, OsTime, Running, Start, Tighter, Token};
+use nightlatch_engine::{Admission, EndOrder, Engine, Entry, OsTime, Running, Start, Tighter, Token};
 use nightlatch_http::{AppSettings, Gateway, Settings};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -30,7 +30,8 @@ impl Site {
     pub async fn with(idle: Duration, upstream: SocketAddr, app: AppSettings, settings: Settings) -> Site {
         let data = tempfile::tempdir().unwrap();
         let idle = Span::from_millis(u64::try_from(idle.as_millis()).unwrap());
-        let limits = Limits::new(idle, Span::from_secs(3600), Span::from_millis(idle.as_millis() / 2)).unwrap();
+        let limits =
+            Limits::new(idle, Span::from_secs(3600), Span::from_millis(idle.as_millis() / 2)).unwrap();
         let policy = Policy { version: 1, limits };
         let (engine, _) = Engine::open(data.path(), policy, Box::new(OsTime), "test").unwrap();
         let running = Running::start(engine).unwrap();
@@ -83,7 +84,11 @@ impl Site {
     /// Every entry of a kind, once there are `count`.
     pub async fn entries(&self, count: usize, pick: fn(&Entry) -> bool) -> Vec<Entry> {
         for _ in 0..200 {
-            let entries = self.engine().ledger().iter_from(0).map(|entry| Entry::from_bytes(&entry.unwrap().payload).unwrap());
+            let entries = self
+                .engine()
+                .ledger()
+                .iter_from(0)
+                .map(|entry| Entry::from_bytes(&entry.unwrap().payload).unwrap());
             let picked: Vec<Entry> = entries.filter(pick).collect();
             if picked.len() >= count {
                 return picked;
@@ -96,7 +101,10 @@ impl Site {
     /// The cuts on record, once there are `count`.
     pub async fn cuts(&self, count: usize) -> Vec<nightlatch_engine::Cut> {
         let entries = self.entries(count, |entry| matches!(entry, Entry::Cut(_))).await;
-        entries.into_iter().filter_map(|entry| if let Entry::Cut(cut) = entry { Some(cut) } else { None }).collect()
+        entries
+            .into_iter()
+            .filter_map(|entry| if let Entry::Cut(cut) = entry { Some(cut) } else { None })
+            .collect()
     }
 }
 
@@ -123,7 +131,11 @@ impl Client {
 
     /// A GET with this credential as a bearer.
     pub async fn get(&mut self, path: &str, token: &Token, more: &str) {
-        self.send(&format!("GET {path} HTTP/1.1\nHost: desk\nAuthorization: Bearer {}\n{more}\n", token.reveal())).await;
+        self.send(&format!(
+            "GET {path} HTTP/1.1\nHost: desk\nAuthorization: Bearer {}\n{more}\n",
+            token.reveal()
+        ))
+        .await;
     }
 
     /// Reads until the text ends with `needle`, and not a byte further; returns all of it.
@@ -145,8 +157,11 @@ impl Client {
     pub async fn answer(&mut self) -> String {
         let mut seen = self.until("\r\n\r\n").await;
         let (head, body) = seen.split_once("\r\n\r\n").unwrap();
-        let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
-        let mut missing = length.map_or(0, |length| length.parse::<usize>().unwrap()).saturating_sub(body.len());
+        let length = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+        let mut missing =
+            length.map_or(0, |length| length.parse::<usize>().unwrap()).saturating_sub(body.len());
         while missing > 0 {
             let mut buffer = [0; 4096];
             let read = self.0.read(&mut buffer).await.unwrap();

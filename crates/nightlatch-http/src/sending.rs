@@ -1,0 +1,75 @@
+//! One request on its way into an application, and once more where that repeats nothing.
+//!
+//! An application may close an idle connection at the very moment a request goes into it. Then nobody can know what it has seen.
+//! A request that came back untouched goes out again on a fresh connection; so does, once, a request that is safe and has no body,
+//! since asking twice changes nothing. Anything else may have been acted on and is never repeated.
+
+use crate::{
+    gate::{Gate, Guarded},
+    upload::Progress,
+    upstream::{Lease, Sent, UpBody, Upstream, UpstreamError},
+};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use std::sync::Arc;
+
+/// An answer's head, with the connection it came on.
+pub(crate) type Answered = (Response<Incoming>, Lease);
+
+/// The request that is sent, perhaps more than once.
+pub(crate) struct Sending {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) request: Request<UpBody>,
+    pub(crate) guarded: Option<Guarded>,
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl Sending {
+    /// Completes with the head of the answer.
+    pub(crate) async fn run(mut self) -> Result<Answered, UpstreamError> {
+        let mut spare = (self.request.method().is_safe() && self.progress.read_whole())
+            .then(|| without_body(&self.request));
+        let mut fresh = false;
+        loop {
+            let mut lease = self.upstream.check_out(fresh).await?;
+            if let Some(gate) = lease.gate() {
+                self.pass_through(gate);
+            }
+            self.request = match lease.send(self.request).await {
+                Sent::Answered(response) => return Ok((response, lease)),
+                Sent::Returned(request) if !fresh => request,
+                Sent::Returned(_) => {
+                    return Err(UpstreamError::ConnectTimeout(Arc::clone(self.upstream.authority())));
+                }
+                Sent::Failed(error) if lease.reused && error.is_broken_off() => match spare.take() {
+                    // Only a permit opens a connection.
+                    Some(request) if self.guarded.as_ref().is_none_or(Guarded::may_pass) => request,
+                    _ => return Err(error),
+                },
+                Sent::Failed(error) => return Err(error),
+            };
+            fresh = true;
+        }
+    }
+
+    /// From here on every byte is asked for at the socket.
+    fn pass_through(&self, gate: &Arc<Gate>) {
+        if let Some(guarded) = &self.guarded {
+            gate.hold(guarded.clone());
+        } else {
+            gate.put();
+        }
+        self.progress.through(gate);
+    }
+}
+
+/// The same request again; it has no body.
+fn without_body(request: &Request<UpBody>) -> Request<UpBody> {
+    let mut again = Request::new(Empty::<Bytes>::new().map_err(|never| match never {}).boxed());
+    again.method_mut().clone_from(request.method());
+    again.uri_mut().clone_from(request.uri());
+    again.headers_mut().clone_from(request.headers());
+    again
+}
