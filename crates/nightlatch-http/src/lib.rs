@@ -12,7 +12,7 @@
 //! | it is forwarded | `exchange`, `sending`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
 //! | its answer is passed on, or cut | `download`, [`sse`], `tunnel`, [`websocket`] |
 //! | it is refused | `answer`, [`pages`] |
-//! | our own routes | `own` |
+//! | our own routes | `own`, `form` |
 //!
 //! What never lives here: deciding. That is the engine's; this crate only asks, as often as it takes.
 
@@ -22,6 +22,7 @@ pub mod cookies;
 mod download;
 mod exchange;
 pub mod extract;
+mod form;
 pub mod forward;
 mod gate;
 mod gateway;

@@ -9,13 +9,12 @@ use crate::{
         redirect, set_cookie,
     },
     extract::{Carrier, Extracted, extract},
+    form::{Form, return_to},
     gate::POINT,
     gateway::{DemoUser, Gateway, OWN_PREFIX},
     pages::{self, SignIn},
-    path::CanonicalPath,
-    road::{Read, Refused},
+    road::{CONFLICT, Read, Refused},
 };
-use bytes::Bytes;
 use http::{
     HeaderMap, Method, Request, StatusCode,
     header::{ALLOW, HeaderValue, ORIGIN},
@@ -53,10 +52,19 @@ impl Gateway {
         if !method.is_safe() && !self.origin_is_ours(request.headers(), &read) {
             return read_off_request(request, self.refuse(&read.asker, &FOREIGN_ORIGIN)).await;
         }
+        if route != "login" || !method.is_safe() {
+            // Which of two to end or to go on with is not ours to choose.
+            let brought = extract(request.headers(), read.asker.names()).credential;
+            if brought == Extracted::Conflict {
+                return read_off_request(request, self.refuse(&read.asker, &CONFLICT)).await;
+            }
+        }
         match (route.as_str(), verb) {
             ("login", "GET") => self.login_page(request.headers(), &read),
             ("login", _) => self.sign_in(request, read).await,
             ("logout", _) => self.sign_out(request.headers(), &read).await,
+            // Not held back by a rate: a touch is one write to memory, and none of it reaches the disk more often than the
+            // seconds do.
             ("activity", _) => self.state(request.headers(), read, Activity::Active).await,
             (_, _) => self.state(request.headers(), read, Activity::Passive).await,
         }
@@ -230,57 +238,6 @@ fn shown(user: &DemoUser) -> pages::DemoUser {
     pages::DemoUser { name: user.name.clone(), display: user.display.clone(), note }
 }
 
-/// The two fields of the sign-in form.
-struct Form {
-    user: String,
-    return_to: String,
-}
-
-impl Form {
-    fn read(body: &Bytes) -> Form {
-        let text = String::from_utf8_lossy(body).into_owned();
-        Form { user: parameter(&text, "user").unwrap_or_default(), return_to: return_to(&text) }
-    }
-}
-
-/// A `return_to` that is a path of this origin; anything else is ignored.
-fn return_to(query: &str) -> String {
-    let asked = parameter(query, "return_to").unwrap_or_default();
-    let (path, rest) =
-        asked.split_once('?').map_or((asked.as_str(), None), |(path, rest)| (path, Some(rest)));
-    let canonical = CanonicalPath::parse(path.as_bytes()).and_then(|path| path.forwarded(rest));
-    match canonical {
-        Ok(target) if !target.path().starts_with(OWN_PREFIX) => target.as_str().to_owned(),
-        _ => "/".to_owned(),
-    }
-}
-
-/// The first value of a field of `application/x-www-form-urlencoded` text.
-fn parameter(text: &str, name: &str) -> Option<String> {
-    let mut pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| decode(value))
-}
-
-fn decode(value: &str) -> String {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits =
-                    [rest.next(), rest.next()].map(|digit| char::from(digit.unwrap_or(0)).to_digit(16));
-                match digits {
-                    [Some(high), Some(low)] => (high << 4 | low) as u8,
-                    _ => b'?',
-                }
-            }
-            other => other,
-        });
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 const NOT_FOUND: Obstacle = Obstacle {
     status: StatusCode::NOT_FOUND,
     code: "no-such-route",
@@ -317,29 +274,3 @@ const CANNOT_START: Obstacle = Obstacle {
     title: "Nobody can sign in right now.",
     detail: Cow::Borrowed("No session starts while its record cannot be written. Try again in a moment."),
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn return_to_is_a_path_of_this_origin_or_ignored() {
-        let rows = [
-            ("return_to=/orders", "/orders"),
-            ("return_to=%2Forders%3Fid%3D7", "/orders?id=7"),
-            ("x=1&return_to=/a%2520b", "/a%20b"),
-            ("return_to=/a+b", "/"),
-            ("return_to=//evil.example/x", "/evil.example/x"),
-            ("return_to=https://evil.example", "/"),
-            ("return_to=/%5Cevil.example", "/"),
-            ("return_to=%2F%09%2Fevil.example", "/"),
-            ("return_to=/_nightlatch/logout", "/"),
-            ("return_to=/x%0d%0aSet-Cookie:a=b", "/"),
-            ("return_to=", "/"),
-            ("", "/"),
-        ];
-        for (query, expected) in rows {
-            assert_eq!(return_to(query), expected, "{query}");
-        }
-    }
-}

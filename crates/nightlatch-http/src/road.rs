@@ -230,7 +230,7 @@ const NO_TUNNELS: Obstacle = Obstacle {
     detail: std::borrow::Cow::Borrowed("CONNECT is refused on this gateway."),
 };
 
-const CONFLICT: Obstacle = Obstacle {
+pub(crate) const CONFLICT: Obstacle = Obstacle {
     status: StatusCode::BAD_REQUEST,
     code: "two-credentials",
     title: "This request brings two different credentials.",

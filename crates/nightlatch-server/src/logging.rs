@@ -26,7 +26,9 @@ pub(crate) fn start() {
         builder.json().flatten_event(true).try_init()
     };
     if set.is_ok() && unusable {
-        tracing::warn!("{VARIABLE} is not a filter such as `info` or `warn,nightlatch_http=debug`; logging at `info`");
+        tracing::warn!(
+            "{VARIABLE} is not a filter such as `info` or `warn,nightlatch_http=debug`; logging at `info`"
+        );
     } else if set.is_err() {
         let _ = writeln!(io::stderr(), "nightlatch: the log was begun twice");
     }

@@ -287,7 +287,10 @@ pub(crate) fn reference_markdown() -> String {
             MetricType::Histogram => ("", "histogram"),
             _ => ("", "gauge"),
         };
-        page.push_str(&format!("| `{}{suffix}` | {kind} | {} | {} |\n", metric.name, metric.labels, metric.means));
+        page.push_str(&format!(
+            "| `{}{suffix}` | {kind} | {} | {} |\n",
+            metric.name, metric.labels, metric.means
+        ));
     }
     page
 }

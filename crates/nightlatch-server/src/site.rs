@@ -183,6 +183,7 @@ fn settings(config: &Config, engine: &Engine) -> Result<Settings, SiteError> {
             .collect(),
         ticket_key: *engine.key("ended-ticket")?.bytes(),
         cookie_key: *engine.key("app-cookie")?.bytes(),
+        ..Settings::default()
     })
 }
 

@@ -28,12 +28,14 @@ pub(crate) fn read_instant(text: &str) -> Option<Time> {
 /// A length of time that was sent to us: whole numbers with the units `d`, `h`, `m`, `s`, `ms`, the greatest first, as in the
 /// configuration. None if it is not one, or zero.
 pub(crate) fn read_span(text: &str) -> Option<Span> {
-    let mut units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1_u64)].into_iter();
+    let mut units =
+        [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1_u64)].into_iter();
     let mut rest = text;
     let mut sum = 0_u64;
     while !rest.is_empty() {
         let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len()));
+        let (unit, after) =
+            after.split_at(after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len()));
         let (_, millis) = units.find(|(name, _)| *name == unit)?;
         sum = sum.saturating_add(number.parse::<u64>().ok()?.saturating_mul(millis));
         rest = after;

@@ -1,5 +1,7 @@
 //! The command line as people and scripts meet it: the built program, a server it talks to, files it reads.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 use serde_json::Value;
 use std::{
     fs,
@@ -52,7 +54,9 @@ fn secret(role: &str) -> String {
 
 fn configuration(gateway: u16, admin: u16) -> String {
     let keys: String = ["issuer", "operator", "auditor"]
-        .map(|role| format!("[[api_key]]\nname = \"the-{role}\"\nrole = \"{role}\"\nkey_file = \"{role}.key\"\n"))
+        .map(|role| {
+            format!("[[api_key]]\nname = \"the-{role}\"\nrole = \"{role}\"\nkey_file = \"{role}.key\"\n")
+        })
         .concat();
     format!(
         "version = 1\ntimezone = \"UTC\"\n[listen]\ngateway = \"127.0.0.1:{gateway}\"\nadmin = \"127.0.0.1:{admin}\"\n\
@@ -73,8 +77,9 @@ impl House {
         let server = Command::new(env!("CARGO_BIN_EXE_nightlatch"))
             .args(["serve", "--config", "n.toml"])
             .current_dir(folder.path())
+            .env("NIGHTLATCH_LOG", "trace")
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
         let house = House { folder, admin: format!("http://127.0.0.1:{admin}"), server };
@@ -145,23 +150,46 @@ fn sessions_are_listed_shown_and_ended() {
     let (ada, bob) = (house.start("ada"), house.start("bob"));
     let said = house.asks("operator", &["session", "list"]);
     assert_eq!(said.code, 0, "{}", said.err);
-    assert!(said.out.starts_with("SESSION ") && said.out.contains(&ada) && said.out.contains("14 min 5"), "{}", said.out);
+    assert!(
+        said.out.starts_with("SESSION ") && said.out.contains(&ada) && said.out.contains("14 min 5"),
+        "{}",
+        said.out
+    );
     let said = house.asks("operator", &["session", "list", "--subject", "bob", "--json"]);
     assert_eq!(said.json()["sessions"].as_array().unwrap().len(), 1);
     let said = house.asks("operator", &["session", "list", "--limit", "1"]);
     assert!(said.out.contains("There are more than 1"), "{}", said.out);
 
     let said = house.asks("operator", &["session", "show", &ada]);
-    for part in ["state           live", "subject         ada", "idle limit      15 min, set by rule `policy`"] {
+    for part in
+        ["state           live", "subject         ada", "idle limit      15 min, set by rule `policy`"]
+    {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
     let said = house.asks("operator", &["session", "end", "--subject", "ada", "--dry-run"]);
     assert!(said.code == 0 && said.out.contains("would end"), "{}", said.out);
-    let said = house.asks("operator", &["session", "end", &ada, "--cause", "lost laptop", "--ticket", "INC-1"]);
+    let said =
+        house.asks("operator", &["session", "end", &ada, "--cause", "lost laptop", "--ticket", "INC-1"]);
     assert!(said.code == 0 && said.out.contains("ended: revoked"), "{}{}", said.out, said.err);
     let said = house.asks("operator", &["session", "show", &ada]);
     assert!(said.out.contains("cause           lost laptop (ticket INC-1)"), "{}", said.out);
     assert_eq!(house.asks("operator", &["session", "show", &bob, "--json"]).json()["state"], "live");
+}
+
+#[test]
+fn no_secret_and_no_name_is_in_the_log() {
+    let house = House::new();
+    let id = house.start("ada-lovelace");
+    house.asks("operator", &["session", "end", "--subject", "ada-lovelace", "--cause", "known-cause"]);
+    house.asks("nobody", &["session", "list"]);
+    let log = fs::read_to_string(house.path("log")).unwrap();
+    assert!(log.contains(&id), "at this level everything that is logged is there: {log}");
+    for secret in ["lovelace", "nlt_", "the-secret-of", "known-cause"] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
+    for line in log.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+    }
 }
 
 #[test]
@@ -200,7 +228,12 @@ fn on_the_record_a_ledger_is_verified_proved_and_exported_beside_a_running_serve
     house.wait_for_checkpoint();
     let said = house.run(&["ledger", "verify", "--dir", "data"]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    for part in ["consistent: ledger `", "checked: 2 entries", "not independently anchored", "found beside the record"] {
+    for part in [
+        "consistent: ledger `",
+        "checked: 2 entries",
+        "not independently anchored",
+        "found beside the record",
+    ] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
     let said = house.run(&["ledger", "prove", "--dir", "data", "1", "--json"]);
@@ -214,7 +247,9 @@ fn on_the_record_a_ledger_is_verified_proved_and_exported_beside_a_running_serve
     let key = ["--key", "data/keys/ledger.vkey"];
     // A checkpoint that was kept elsewhere anchors; the ledger's own do not, whatever they are called.
     fs::copy(house.path("out/checkpoint"), house.path("kept")).unwrap();
-    let verify = |extra: &[&str]| house.run(&[&["ledger", "verify", "--dir", "out", "--json"], &key[..], extra].concat());
+    let verify = |extra: &[&str]| {
+        house.run(&[&["ledger", "verify", "--dir", "out", "--json"], &key[..], extra].concat())
+    };
     assert_eq!(verify(&[]).json()["independently_anchored"], false);
     assert_eq!(verify(&["--checkpoint", "kept"]).json()["anchored_entries"], 2);
     assert_eq!(verify(&["--checkpoint", "out/checkpoint"]).code, 2);
@@ -237,7 +272,10 @@ fn on_the_record_a_changed_entry_is_found() {
     let said = house.run(&["ledger", "verify", "--dir", "out", "--key", "data/keys/ledger.vkey"]);
     assert_eq!(said.code, 1);
     assert!(said.out.starts_with("inconsistent:"), "{}", said.out);
-    assert_eq!(house.run(&["ledger", "prove", "--dir", "out", "--key", "data/keys/ledger.vkey", "1"]).code, 1);
+    assert_eq!(
+        house.run(&["ledger", "prove", "--dir", "out", "--key", "data/keys/ledger.vkey", "1"]).code,
+        1
+    );
     let rows = [("nowhere", 3), ("n.toml", 2), ("data/keys", 3)];
     for (dir, code) in rows {
         let said = house.run(&["ledger", "verify", "--dir", dir, "--key", "data/keys/ledger.vkey"]);
@@ -256,7 +294,18 @@ fn the_record_is_followed() {
 
     let key = house.path("auditor.key").display().to_string();
     let mut tail = Command::new(env!("CARGO_BIN_EXE_nightlatch"))
-        .args(["ledger", "tail", "--admin", &house.admin, "--key-file", &key, "--what", "session_ended", "--from", "0"])
+        .args([
+            "ledger",
+            "tail",
+            "--admin",
+            &house.admin,
+            "--key-file",
+            &key,
+            "--what",
+            "session_ended",
+            "--from",
+            "0",
+        ])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -291,7 +340,13 @@ fn help_says_what_everything_is_for() {
     let folder = tempfile::tempdir().unwrap();
     let said = nightlatch(folder.path(), &["--help"]);
     assert!(said.code == 0 && said.out.contains("Exit codes: 0 done"), "{}", said.out);
-    for args in [&["serve"][..], &["session", "end"], &["ledger", "verify"], &["ledger", "tail"], &["config", "check"]] {
+    for args in [
+        &["serve"][..],
+        &["session", "end"],
+        &["ledger", "verify"],
+        &["ledger", "tail"],
+        &["config", "check"],
+    ] {
         let said = nightlatch(folder.path(), &[args, &["--help"]].concat());
         assert!(said.code == 0 && said.out.contains("--json"), "{args:?}: {}", said.out);
     }

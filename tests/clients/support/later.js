@@ -31,3 +31,17 @@ export function later(owner, undo) {
     if (wrong.length > 0) throw wrong[0];
   });
 }
+
+/**
+ * An owner for what all tests of a file share. To be made where `after` means the end of the file.
+ * @param {(undo: () => Promise<void>) => void} after
+ * @returns {Owner}
+ */
+export function shared(after) {
+  /** @type {(() => Promise<void>)[]} */
+  const undos = [];
+  after(async () => {
+    for (const undo of undos) await undo();
+  });
+  return { after: (undo) => void undos.push(undo) };
+}

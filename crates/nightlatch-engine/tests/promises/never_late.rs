@@ -3,6 +3,7 @@
 use crate::common::*;
 use nightlatch_core::{EndReason, Span};
 use nightlatch_engine::Lower;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 #[test]
 fn never_late_the_instant_before_at_and_after_the_idle_deadline() {
@@ -110,16 +111,18 @@ fn never_late_many_that_fall_due_together() {
     assert!(sessions.iter().all(|session| session.end().is_none()));
     house.time.advance(MS);
     let begin = std::time::Instant::now();
+    let turned = AtomicBool::new(false);
     let (out, noted) = std::thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             for session in &sessions {
-                while session.end().is_none() {
+                while session.end().is_none() && !turned.load(SeqCst) {
                     std::thread::sleep(std::time::Duration::from_micros(100));
                 }
             }
             begin.elapsed()
         });
         engine.turn();
+        turned.store(true, SeqCst);
         (watcher.join().unwrap(), begin.elapsed())
     });
     engine.commit().unwrap();

@@ -1,17 +1,50 @@
 //! A gateway on a free port, with a real engine on real files, and an application made of a closure.
 
 #![allow(unreachable_pub, dead_code, reason = "each test file uses its own part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers fail the test they serve"
+)]
 
 use nightlatch_core::{Activity, Kind, Limits, Policy, Span, Subject};
-use nightlatch_engine::{Admission, EndOrder, Engine, Entry, OsTime, Running, Start, Tighter, Token};
+use nightlatch_engine::{
+    Admission, EndOrder, Engine, Entry, OsTime, Running, Session, Start, Tighter, TimeSource, Token,
+};
 use nightlatch_http::{AppSettings, Gateway, Settings};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{mpsc, watch},
     time::timeout,
 };
+use tokio_rustls::TlsAcceptor;
+
+/// What a gateway for a test is made of.
+pub struct Making {
+    pub idle: Duration,
+    pub upstream: SocketAddr,
+    pub app: AppSettings,
+    pub settings: Settings,
+    pub time: Box<dyn TimeSource>,
+    pub tls: Option<TlsAcceptor>,
+}
+
+impl Making {
+    /// In front of `upstream`, with an idle limit that no test reaches.
+    pub fn new(upstream: SocketAddr) -> Making {
+        Making {
+            idle: Duration::from_secs(600),
+            upstream,
+            app: AppSettings { websocket: true, ..AppSettings::default() },
+            settings: Settings::default(),
+            time: Box::new(OsTime),
+            tls: None,
+        }
+    }
+}
 
 /// A gateway at work.
 pub struct Site {
@@ -28,20 +61,29 @@ impl Site {
     }
 
     pub async fn with(idle: Duration, upstream: SocketAddr, app: AppSettings, settings: Settings) -> Site {
+        Site::made(Making { idle, app, settings, ..Making::new(upstream) }).await
+    }
+
+    pub async fn made(making: Making) -> Site {
         let data = tempfile::tempdir().unwrap();
-        let idle = Span::from_millis(u64::try_from(idle.as_millis()).unwrap());
+        let idle = Span::from_millis(u64::try_from(making.idle.as_millis()).unwrap());
         let limits =
             Limits::new(idle, Span::from_secs(3600), Span::from_millis(idle.as_millis() / 2)).unwrap();
         let policy = Policy { version: 1, limits };
-        let (engine, _) = Engine::open(data.path(), policy, Box::new(OsTime), "test").unwrap();
+        let (engine, _) = Engine::open(data.path(), policy, making.time, "test").unwrap();
         let running = Running::start(engine).unwrap();
-        let app = AppSettings { name: "app".into(), path: "/".into(), upstream: upstream.to_string(), ..app };
-        let settings = Settings { apps: vec![app], ..settings };
+        let app = AppSettings {
+            name: "app".into(),
+            path: "/".into(),
+            upstream: making.upstream.to_string(),
+            ..making.app
+        };
+        let settings = Settings { apps: vec![app], ..making.settings };
         let gateway = Arc::new(Gateway::new(Arc::clone(running.engine()), settings).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(gateway.serve(listener, None, stopped));
+        tokio::spawn(gateway.serve(listener, making.tls, stopped));
         Site { address, running, stop, _data: data }
     }
 
@@ -75,6 +117,27 @@ impl Site {
         let order = EndOrder { reason: nightlatch_core::EndReason::Revoked, by: "test", cause: None };
         let index = self.engine().end(permit.session(), order).unwrap();
         self.engine().durable(index).await;
+    }
+
+    /// The session of this credential, live or lately ended.
+    pub fn session(&self, token: &Token) -> Arc<Session> {
+        match self.engine().check(&token.hash(), Activity::Passive, "test") {
+            Admission::Granted(permit) => Arc::clone(permit.session()),
+            Admission::Ended(refusal) => refusal.session,
+            Admission::Unknown => panic!("known"),
+        }
+    }
+
+    /// Waits until nothing of this session is open any more.
+    pub async fn nothing_open(&self, token: &Token) {
+        let session = self.session(token);
+        for _ in 0..500 {
+            if session.open() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} permits are still held", session.open());
     }
 
     pub async fn connect(&self) -> Client {
@@ -115,7 +178,7 @@ impl Drop for Site {
 }
 
 /// A client that writes and reads bytes.
-pub struct Client(pub TcpStream);
+pub struct Client<S = TcpStream>(pub S);
 
 /// How the other side ended a connection.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -124,7 +187,7 @@ pub enum Closed {
     Reset,
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub async fn send(&mut self, text: &str) {
         self.0.write_all(text.replace('\n', "\r\n").as_bytes()).await.unwrap();
     }
@@ -164,7 +227,8 @@ impl Client {
             length.map_or(0, |length| length.parse::<usize>().unwrap()).saturating_sub(body.len());
         while missing > 0 {
             let mut buffer = [0; 4096];
-            let read = self.0.read(&mut buffer).await.unwrap();
+            let most = missing.min(buffer.len());
+            let read = self.0.read(&mut buffer[..most]).await.unwrap();
             assert_ne!(read, 0);
             seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
             missing = missing.saturating_sub(read);
@@ -190,7 +254,7 @@ impl Client {
     }
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
@@ -227,3 +291,58 @@ pub async fn read_head(connection: &mut TcpStream) -> String {
 pub async fn write(connection: &mut TcpStream, text: &str) -> bool {
     connection.write_all(text.replace('\n', "\r\n").as_bytes()).await.is_ok()
 }
+
+/// Reads a request with its body, by length or chunks; empty when the connection ends first.
+pub async fn read_request(connection: &mut TcpStream) -> String {
+    let mut seen = read_head(connection).await.into_bytes();
+    loop {
+        let text = String::from_utf8_lossy(&seen).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { return String::new() };
+        let head = head.to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let whole = match length {
+            Some(length) => body.len() >= length.parse::<usize>().unwrap(),
+            None if head.contains("transfer-encoding: chunked") => {
+                (body.starts_with("0\r\n") || body.contains("\r\n0\r\n")) && body.ends_with("\r\n\r\n")
+            }
+            None => true,
+        };
+        if whole {
+            return text;
+        }
+        let mut buffer = [0; 65_536];
+        match connection.read(&mut buffer).await {
+            Ok(0) | Err(_) => return String::new(),
+            Ok(read) => seen.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
+
+/// An application that notes each request whole and answers as `reply` says, as often as it is asked on one connection.
+pub async fn recording(
+    reply: impl Fn(&str) -> String + Send + Sync + 'static,
+) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
+    let (note, noted) = mpsc::unbounded_channel();
+    let reply = Arc::new(reply);
+    let address = application(move |mut connection| {
+        let (note, reply) = (note.clone(), Arc::clone(&reply));
+        async move {
+            loop {
+                let request = read_request(&mut connection).await;
+                if request.is_empty() {
+                    return;
+                }
+                let answer = reply(&request);
+                let _ = note.send(request);
+                if answer.is_empty() || !write(&mut connection, &answer).await {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    (address, noted)
+}
+
+/// An answer of two bytes.
+pub const OK: &str = "HTTP/1.1 200 OK\nContent-Length: 2\n\nok";

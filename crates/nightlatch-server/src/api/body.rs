@@ -10,7 +10,7 @@ use super::{
 };
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Query, Request},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
@@ -57,13 +57,14 @@ impl<F: Form> FromRequest<ApiState> for Sent<F> {
             return Err(Problem::new(Code::NotJson, "set `Content-Type: application/json`"));
         }
         let bytes = timeout(BODY_WAIT, Bytes::from_request(request, state)).await;
-        let bytes = bytes.map_err(|_| Problem::new(Code::TooSlow, "send it at once"))?.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Problem::new(Code::TooLarge, "send less")
-            } else {
-                Problem::new(Code::BadJson, "the body did not arrive whole")
-            }
-        })?;
+        let bytes =
+            bytes.map_err(|_| Problem::new(Code::TooSlow, "send it at once"))?.map_err(|rejection| {
+                if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                    Problem::new(Code::TooLarge, "send less")
+                } else {
+                    Problem::new(Code::BadJson, "the body did not arrive whole")
+                }
+            })?;
         read(&bytes).map(Sent)
     }
 }
@@ -94,7 +95,9 @@ fn read<F: Form>(bytes: &[u8]) -> Result<F, Problem> {
     // From the bytes again and not from the value: that one forgot fields that were given twice.
     serde_json::from_slice(bytes).map_err(|error| {
         let said = error.to_string();
-        let lacks = |name: &str| said.contains(&format!("missing field `{name}`")) || fields.get(name) == Some(&Value::Null);
+        let lacks = |name: &str| {
+            said.contains(&format!("missing field `{name}`")) || fields.get(name) == Some(&Value::Null)
+        };
         match F::FIELDS.iter().find(|(name, _)| !said.contains("duplicate field") && lacks(name)) {
             Some((name, _)) => Problem::new(Code::BadField, format!("`{name}` is missing")),
             None => Problem::new(Code::BadJson, format!("a field stands there twice, at {}", place(&error))),
@@ -131,7 +134,8 @@ fn is_text(text: &str, bytes_most: usize) -> bool {
 
 /// Says that a name is not known, and which one may have been meant. The name is repeated only as far as it looks like one.
 fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    let shown: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-').take(40).collect();
+    let shown: String =
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-').take(40).collect();
     let near = known
         .iter()
         .map(|known| (strsim::jaro_winkler(&name.to_ascii_lowercase(), known), known))
@@ -141,6 +145,18 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> String {
         Some((_, near)) => format!("`{shown}` is not {what} here; did you mean `{near}`?"),
         None if known.is_empty() => format!("`{shown}` is not {what} here; there are none"),
         None => format!("`{shown}` is not {what} here; known are `{}`", known.join("`, `")),
+    }
+}
+
+/// The one part of the path that names something. One that is no text names nothing.
+pub(crate) struct Named(pub(crate) String);
+
+impl FromRequestParts<ApiState> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Named, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(name)| Named(name)).map_err(|_| Problem::new(Code::NotFound, "nothing has this name"))
     }
 }
 

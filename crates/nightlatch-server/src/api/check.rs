@@ -39,8 +39,12 @@ pub(crate) struct CheckBody {
 }
 
 impl Form for CheckBody {
-    const FIELDS: &'static [(&'static str, Holds)] =
-        &[("token", Holds::LongText), ("route", Holds::LongText), ("app", Holds::Text), ("passive", Holds::Flag)];
+    const FIELDS: &'static [(&'static str, Holds)] = &[
+        ("token", Holds::LongText),
+        ("route", Holds::LongText),
+        ("app", Holds::Text),
+        ("passive", Holds::Flag),
+    ];
 }
 
 /// The answer.
@@ -121,7 +125,10 @@ pub(crate) async fn check(
 
 async fn denied(refusal: Refusal) -> CheckView {
     match tokio::time::timeout(TOLD_WAIT, refusal.told()).await {
-        Ok(()) => CheckView { session: Some(refusal.session.facts.id.to_string()), ..CheckView::denied(Some(refusal.end)) },
+        Ok(()) => CheckView {
+            session: Some(refusal.session.facts.id.to_string()),
+            ..CheckView::denied(Some(refusal.end))
+        },
         Err(_) => CheckView::denied(None),
     }
 }

@@ -64,7 +64,8 @@ pub(crate) async fn events(
 ) -> Result<Response, Problem> {
     let from = begin(&state, &query, &headers)?;
     let slot = Arc::clone(state.streams()).try_acquire_owned();
-    let slot = slot.map_err(|_| Problem::new(Code::TooManyStreams, "close one, or read the entries in pages"))?;
+    let slot =
+        slot.map_err(|_| Problem::new(Code::TooManyStreams, "close one, or read the entries in pages"))?;
     let owned = |name| query.text(name).map(str::to_owned);
     let follower = Follower {
         node: state.engine().node().to_owned(),
@@ -87,7 +88,8 @@ fn begin(state: &ApiState, query: &Asked<EventsQuery>, headers: &HeaderMap) -> R
     if let Some(name) = header.or(query.text("after")) {
         let index = record::index_of(state.engine().node(), name).filter(|index| *index < size);
         return index.map(|index| index + 1).ok_or_else(|| {
-            let detail = format!("it is `{}:` and the index of an entry that is on disk", state.engine().node());
+            let detail =
+                format!("it is `{}:` and the index of an entry that is on disk", state.engine().node());
             Problem::new(Code::BadLastEventId, detail)
         });
     }
@@ -155,7 +157,10 @@ impl Follower {
     fn event(&self, entry: &Entry) -> Option<Event> {
         let head = Head::of(&entry.payload);
         let wanted = self.what.as_ref().is_none_or(|what| head.what == *what)
-            && self.session.as_ref().is_none_or(|wanted| head.session.as_ref().is_some_and(|is| is == wanted));
+            && self
+                .session
+                .as_ref()
+                .is_none_or(|wanted| head.session.as_ref().is_some_and(|is| is == wanted));
         if !wanted {
             return None;
         }

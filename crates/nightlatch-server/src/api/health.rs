@@ -48,7 +48,9 @@ pub(crate) async fn ready(State(state): State<ApiState>) -> Response {
     answer(if *state.stopping().borrow() {
         Some("stopping: no new sessions here")
     } else if !state.engine().health().recording {
-        Some("the ledger cannot be written: no session starts; running sessions are enforced; see the disk of the data directory")
+        Some(
+            "the ledger cannot be written: no session starts; running sessions are enforced; see the disk of the data directory",
+        )
     } else {
         None
     })

@@ -165,7 +165,9 @@ mod tests {
         keys.add("two", Role::Auditor, "a-secret-of-the-other-key-000000");
         let name = |secret| keys.caller(secret).map(|caller| caller.name.to_string());
         assert_eq!(name("a-secret-of-the-other-key-000000"), Some("two".to_owned()));
-        for secret in ["", "a-secret", "a-secret-of-the-other-key-0000000", "A-secret-of-the-other-key-000000"] {
+        for secret in
+            ["", "a-secret", "a-secret-of-the-other-key-0000000", "A-secret-of-the-other-key-000000"]
+        {
             assert_eq!(name(secret), None, "{secret}");
         }
     }

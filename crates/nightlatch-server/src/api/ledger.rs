@@ -5,7 +5,7 @@
 
 use super::{
     ApiState,
-    body::{Asked, Parameters},
+    body::{Asked, Named, Parameters},
     key::{Auditor, By},
     problem::{Code, Problem, ProblemBody},
     record::EntryView,
@@ -13,7 +13,7 @@ use super::{
 use crate::index::Wanted;
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::header,
     response::{IntoResponse, Response},
 };
@@ -102,7 +102,8 @@ fn page(state: &ApiState, from: u64, limit: usize, wanted: &Wanted) -> Result<En
             entries.push(EntryView::of(engine.node(), entry.map_err(|error| unreadable(&error))?)?);
         }
     } else {
-        let unavailable = |_| Problem::new(Code::IndexUnavailable, "ask again; the index is made anew from the ledger");
+        let unavailable =
+            |_| Problem::new(Code::IndexUnavailable, "ask again; the index is made anew from the ledger");
         for index in state.index().find(engine.ledger(), wanted, from, limit).map_err(unavailable)? {
             entries.push(EntryView::of(engine.node(), read_entry(state, index)?)?);
         }
@@ -125,7 +126,7 @@ fn page(state: &ApiState, from: u64, limit: usize, wanted: &Wanted) -> Result<En
 pub(crate) async fn entry(
     State(state): State<ApiState>,
     _: By<Auditor>,
-    Path(index): Path<String>,
+    Named(index): Named,
 ) -> Result<Response, Problem> {
     let index: u64 =
         index.parse().map_err(|_| Problem::new(Code::NotFound, "the ledger has no entry of this index"))?;
@@ -196,7 +197,8 @@ pub(crate) async fn inclusion(
     let prove = move |state: &ApiState| {
         let ledger = state.engine().ledger();
         let newest = || ledger.last_checkpoint().map_or(0, |newest| newest.checkpoint().size);
-        let proof = ledger.prove_inclusion(index, size.unwrap_or_else(newest)).map_err(|error| no_proof(&error))?;
+        let proof =
+            ledger.prove_inclusion(index, size.unwrap_or_else(newest)).map_err(|error| no_proof(&error))?;
         let leaf = Hash::of_leaf(&read_entry(state, index)?.payload).to_string();
         Ok(InclusionView { index: proof.index, size: proof.size, leaf, path: texts(&proof.path) })
     };
@@ -233,7 +235,8 @@ pub(crate) async fn consistency(
     let prove = move |state: &ApiState| {
         let ledger = state.engine().ledger();
         let newest = || ledger.last_checkpoint().map_or(0, |newest| newest.checkpoint().size);
-        let proof = ledger.prove_consistency(from, to.unwrap_or_else(newest)).map_err(|error| no_proof(&error))?;
+        let proof =
+            ledger.prove_consistency(from, to.unwrap_or_else(newest)).map_err(|error| no_proof(&error))?;
         Ok(ConsistencyView { from: proof.old_size, to: proof.new_size, path: texts(&proof.path) })
     };
     state.on_disk(prove).await?.map(Json)

@@ -1,8 +1,8 @@
 //! The description of the API, made from the handlers themselves.
 
 use super::{
-    check, events, health, ledger, policy, problem, record, session_end, session_list, session_show, session_start,
-    view,
+    check, events, health, ledger, policy, problem, record, session_end, session_list, session_show,
+    session_start, view,
 };
 use axum::{http::header, response::IntoResponse};
 use utoipa::{

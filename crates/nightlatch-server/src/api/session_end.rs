@@ -5,15 +5,12 @@
 
 use super::{
     ApiState, DISK_WAIT,
-    body::{Asked, Form, Holds, Parameters, Sent},
+    body::{Asked, Form, Holds, Named, Parameters, Sent},
     key::{By, Caller, Operator},
     problem::{Code, Problem, ProblemBody},
     view::{EndView, SessionView, end_by},
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use nightlatch_core::{EndReason, SessionId};
 use nightlatch_engine::{EndOrder, Refusal, Session};
 use serde::{Deserialize, Serialize};
@@ -104,7 +101,7 @@ pub(crate) struct EndedSession {
 pub(crate) async fn end_one(
     State(state): State<ApiState>,
     by: By<Operator>,
-    Path(name): Path<String>,
+    Named(name): Named,
     query: Asked<EndQuery>,
 ) -> Result<Json<SessionView>, Problem> {
     let session = state.engine().session_named(&name).ok_or_else(Problem::no_such_session)?;
@@ -140,7 +137,8 @@ pub(crate) async fn end_many(
         }
     };
     let now = state.engine().clock().now();
-    let (over, live): (Vec<_>, Vec<_>) = found.into_iter().partition(|session| end_by(session, now).is_some());
+    let (over, live): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|session| end_by(session, now).is_some());
     if dry_run {
         let ended = live.iter().map(|session| EndedSession::of(&state, session)).collect();
         let already_ended = over.iter().map(|session| EndedSession::of(&state, session)).collect();
@@ -217,7 +215,8 @@ fn of_subject(state: &ApiState, name: &str, provider: Option<&str>) -> Result<Ve
         };
         found.extend(page.into_iter().filter(wanted));
     }
-    let providers: BTreeSet<&str> = found.iter().map(|session| session.facts.subject.provider.as_str()).collect();
+    let providers: BTreeSet<&str> =
+        found.iter().map(|session| session.facts.subject.provider.as_str()).collect();
     if providers.len() > 1 {
         let names: Vec<&str> = providers.into_iter().collect();
         let detail = format!("send `provider` too, one of `{}`; nothing was ended", names.join("`, `"));

@@ -64,7 +64,8 @@ pub(crate) async fn list(
         Some(_) => return Err(Problem::new(Code::BadQuery, "`state` is `live` or `ended`")),
     };
     let after = query.text("after").map(str::parse::<SessionId>).transpose();
-    let mut after = after.map_err(|_| Problem::new(Code::BadQuery, "`after` is the `next` of the page before"))?;
+    let mut after =
+        after.map_err(|_| Problem::new(Code::BadQuery, "`after` is the `next` of the page before"))?;
 
     let mut sessions = Vec::new();
     for _ in 0..LOOKED_AT_MOST / 1_000 {

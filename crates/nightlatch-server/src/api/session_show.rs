@@ -4,15 +4,13 @@
 
 use super::{
     ApiState,
+    body::Named,
     key::{By, Watcher},
     ledger::read_entry,
     problem::{Code, Problem, ProblemBody},
     view::{EndView, SessionView},
 };
-use axum::{
-    Json,
-    extract::{Path, State},
-};
+use axum::{Json, extract::State};
 use nightlatch_core::SessionId;
 use nightlatch_engine::{Entry, SessionEnded, SessionStarted};
 
@@ -31,10 +29,13 @@ use nightlatch_engine::{Entry, SessionEnded, SessionStarted};
 pub(crate) async fn show(
     State(state): State<ApiState>,
     _: By<Watcher>,
-    Path(name): Path<String>,
+    Named(name): Named,
 ) -> Result<Json<SessionView>, Problem> {
     let id: SessionId = name.parse().map_err(|_| Problem::no_such_session())?;
-    state.on_disk(move |state| from_engine(state, id).map_or_else(|| from_entries(state, id), Ok)).await?.map(Json)
+    state
+        .on_disk(move |state| from_engine(state, id).map_or_else(|| from_entries(state, id), Ok))
+        .await?
+        .map(Json)
 }
 
 fn from_engine(state: &ApiState, id: SessionId) -> Option<SessionView> {
@@ -63,8 +64,10 @@ struct Told {
 }
 
 fn told(state: &ApiState, id: SessionId) -> Result<Told, Problem> {
-    let unavailable = |_| Problem::new(Code::IndexUnavailable, "ask again; the index is made anew from the ledger");
-    let indexes = state.index().start_and_end_of(state.engine().ledger(), &id.to_string()).map_err(unavailable)?;
+    let unavailable =
+        |_| Problem::new(Code::IndexUnavailable, "ask again; the index is made anew from the ledger");
+    let indexes =
+        state.index().start_and_end_of(state.engine().ledger(), &id.to_string()).map_err(unavailable)?;
     let mut told = Told::default();
     for index in indexes {
         match Entry::from_bytes(&read_entry(state, index)?.payload) {

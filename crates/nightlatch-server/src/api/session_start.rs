@@ -102,7 +102,8 @@ pub(crate) async fn start(
     let provider = by.caller.provider();
     let order = order(&state, &provider, body)?;
     // A subject seen for the first time is written to disk, and its name must not be lost.
-    let starting = state.on_disk(move |state| state.engine().start(order)).await?.map_err(refused)?;
+    let starting =
+        state.on_disk(move |state| state.engine().start(order)).await?.map_err(|error| refused(&error))?;
     let known = tokio::time::timeout(DISK_WAIT, starting.known(state.engine())).await;
     let (session, token) = known.map_err(|_| {
         Problem::new(
@@ -151,7 +152,7 @@ fn continued(state: &ApiState, subject: &Subject, text: &str) -> Result<SessionI
     })
 }
 
-fn refused(error: StartError) -> Problem {
+fn refused(error: &StartError) -> Problem {
     let code = match error {
         StartError::AuthenticatedInTheFuture { .. } => Code::FutureAuthentication,
         StartError::AuthenticationTooOld => Code::OldAuthentication,
@@ -160,7 +161,10 @@ fn refused(error: StartError) -> Problem {
         StartError::NotRecording => Code::NotRecording,
         StartError::People(_) | StartError::Random(_) => {
             tracing::error!(%error, "a session could not be started");
-            return Problem::new(Code::NotRecording, "the subject could not be remembered; no session was started");
+            return Problem::new(
+                Code::NotRecording,
+                "the subject could not be remembered; no session was started",
+            );
         }
     };
     Problem::new(code, error.to_string())

@@ -38,12 +38,16 @@ impl Client {
                 Stop::Unreachable(format!("the key file `{}` cannot be read: {error}", file.display()))
             })?,
             None => std::env::var(KEY_VARIABLE).map_err(|_| {
-                Stop::Usage(format!("give an API key: --key-file FILE, or its secret in the variable {KEY_VARIABLE}"))
+                Stop::Usage(format!(
+                    "give an API key: --key-file FILE, or its secret in the variable {KEY_VARIABLE}"
+                ))
             })?,
         };
         let key = key.trim_end_matches(['\r', '\n']).to_owned();
         if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Stop::Usage("the API key is empty, or has spaces or other characters in it that no key has".to_owned()));
+            return Err(Stop::Usage(
+                "the API key is empty, or has spaces or other characters in it that no key has".to_owned(),
+            ));
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -60,8 +64,10 @@ impl Client {
                 let bytes = to_bytes(response.into_body(), ANSWER_BYTES_MOST).await;
                 bytes.map_err(|_| self.unreachable("broke off its answer"))
             };
-            let bytes = timeout(ANSWER_WAIT, asking).await.map_err(|_| self.unreachable("took too long"))??;
-            serde_json::from_slice(&bytes).map_err(|_| self.unreachable("answered with something that is not JSON"))
+            let bytes =
+                timeout(ANSWER_WAIT, asking).await.map_err(|_| self.unreachable("took too long"))??;
+            serde_json::from_slice(&bytes)
+                .map_err(|_| self.unreachable("answered with something that is not JSON"))
         })
     }
 
@@ -100,7 +106,8 @@ impl Client {
         }
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let request = request.body(body).map_err(|_| Stop::Usage("this cannot be asked for".to_owned()))?;
-        let response = sender.send_request(request).await.map_err(|_| self.unreachable("closed the connection"))?;
+        let response =
+            sender.send_request(request).await.map_err(|_| self.unreachable("closed the connection"))?;
         let response = response.map(Body::new);
         if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
     }
@@ -116,7 +123,9 @@ impl Client {
             _ => format!("http://{} answered with status {status}", self.authority),
         };
         match status {
-            StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => Stop::Refused(said),
+            StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
+                Stop::Refused(said)
+            }
             StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => Stop::Usage(said),
             _ => Stop::Unreachable(said),
         }
@@ -131,7 +140,9 @@ impl Client {
 fn authority(url: &str) -> Result<String, Stop> {
     let wrong = |detail: &str| Stop::Usage(format!("--admin `{}`: {detail}", plain(url)));
     if url.starts_with("https://") {
-        return Err(wrong("the admin listener speaks plain http; reach one that is encrypted through a tunnel"));
+        return Err(wrong(
+            "the admin listener speaks plain http; reach one that is encrypted through a tunnel",
+        ));
     }
     let rest = url.strip_prefix("http://").ok_or_else(|| wrong("write it as http://HOST:PORT"))?;
     let rest = rest.strip_suffix('/').unwrap_or(rest);

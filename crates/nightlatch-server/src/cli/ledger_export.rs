@@ -23,7 +23,12 @@ pub(super) fn run(out: Out, vault: &Vault, to: &Path) -> Done {
             "root": checkpoint.root.to_string(),
         }));
     }
-    out.line(format_args!("exported {} entries of ledger `{}` to `{}`", checkpoint.size, checkpoint.origin, to.display()))?;
+    out.line(format_args!(
+        "exported {} entries of ledger `{}` to `{}`",
+        checkpoint.size,
+        checkpoint.origin,
+        to.display()
+    ))?;
     out.line(format_args!("root {}", checkpoint.root))?;
     out.line(vault.about_key())?;
     out.line("Check it anywhere with `nightlatch ledger verify --dir DIR --key FILE`, the key taken from elsewhere.")
@@ -37,11 +42,15 @@ pub(super) fn write(vault: &Vault, to: &Path) -> Result<SignedCheckpoint, Stop> 
             ExportError::Damaged(_) | ExportError::Contradicted { .. } | ExportError::Checkpoint(_) => {
                 Stop::Refused(format!("`{from}` was not exported: {error}; run `nightlatch ledger verify`"))
             }
-            ExportError::NotEmpty => Stop::Usage(format!("`{to}` is not empty; name a folder that is, or is not there")),
+            ExportError::NotEmpty => {
+                Stop::Usage(format!("`{to}` is not empty; name a folder that is, or is not there"))
+            }
             ExportError::NoCheckpoint => {
                 Stop::Refused(format!("`{from}` has no checkpoint yet; a server signs one within a second"))
             }
-            ExportError::Io(source) => Stop::Unreachable(format!("`{from}` could not be exported to `{to}`: {source}")),
+            ExportError::Io(source) => {
+                Stop::Unreachable(format!("`{from}` could not be exported to `{to}`: {source}"))
+            }
         }
     })
 }

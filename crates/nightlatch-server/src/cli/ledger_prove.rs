@@ -13,6 +13,7 @@ use nightlatch_ledger::{Hash, InclusionProof, SignedCheckpoint, TILE_WIDTH, Tile
 use serde_json::{Value, json};
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -34,7 +35,9 @@ pub(super) fn run(out: Out, vault: &Vault, entry: &str) -> Done {
     let place = usize::try_from(index).unwrap_or(usize::MAX);
     let proof = InclusionProof { index, size, path: path(place, &leaves) };
     if !proof.verifies(&payload, &signed.checkpoint().root) {
-        return Err(Stop::Refused(format!("entry {index} is not the one that the checkpoint was signed for")));
+        return Err(Stop::Refused(format!(
+            "entry {index} is not the one that the checkpoint was signed for"
+        )));
     }
     print(out, vault, &signed, &proof, &payload)
 }
@@ -57,7 +60,12 @@ fn print(out: Out, vault: &Vault, signed: &SignedCheckpoint, proof: &InclusionPr
             "checkpoint": signed.note(),
         }));
     }
-    out.line(format_args!("entry {} of ledger `{}`, proved in its first {} entries", proof.index, signed.checkpoint().origin, proof.size))?;
+    out.line(format_args!(
+        "entry {} of ledger `{}`, proved in its first {} entries",
+        proof.index,
+        signed.checkpoint().origin,
+        proof.size
+    ))?;
     out.line(format_args!("\n{text}\n"))?;
     out.line(format_args!("leaf  {leaf}"))?;
     hashes.iter().try_for_each(|hash| out.line(format_args!("path  {hash}")))?;
@@ -112,10 +120,14 @@ impl Exported {
             return Ok(Exported::There(vault.dir.clone()));
         }
         let scratch = std::env::temp_dir().join(format!("nightlatch-prove-{}", std::process::id()));
-        // Removed when dropped, also after an export that failed half-way. A folder that is there already is somebody else's.
-        if scratch.exists() {
-            return Err(Stop::Unreachable(format!("`{}` is in the way; remove it", scratch.display())));
-        }
+        // Made by us, for us alone: one that is there already may be a trap somebody laid in a folder that all may write to.
+        fs::DirBuilder::new().mode(0o700).create(&scratch).map_err(|error| {
+            Stop::Unreachable(format!(
+                "the folder `{}` cannot be made for the proof: {error}",
+                scratch.display()
+            ))
+        })?;
+        // Removed when dropped, also after an export that failed half-way.
         let exported = Exported::Scratch(scratch);
         ledger_export::write(vault, exported.dir())?;
         Ok(exported)
@@ -149,13 +161,16 @@ impl Exported {
         }
         match entry {
             Some(entry) if leaves.len() as u64 == size => Ok((entry, leaves)),
-            _ => Err(Stop::Refused("the record has fewer entries than its checkpoint; run `nightlatch ledger verify`".to_owned())),
+            _ => Err(Stop::Refused(
+                "the record has fewer entries than its checkpoint; run `nightlatch ledger verify`".to_owned(),
+            )),
         }
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, Stop> {
         let file = self.dir().join(name);
-        fs::read(&file).map_err(|error| Stop::Unreachable(format!("`{}` cannot be read: {error}", file.display())))
+        fs::read(&file)
+            .map_err(|error| Stop::Unreachable(format!("`{}` cannot be read: {error}", file.display())))
     }
 }
 
@@ -192,7 +207,8 @@ mod tests {
     fn paths_verify_for_every_leaf_of_every_small_tree() {
         for size in 1..70_u64 {
             let payloads: Vec<String> = (0..size).map(|index| format!("entry {index}")).collect();
-            let leaves: Vec<Hash> = payloads.iter().map(|payload| Hash::of_leaf(payload.as_bytes())).collect();
+            let leaves: Vec<Hash> =
+                payloads.iter().map(|payload| Hash::of_leaf(payload.as_bytes())).collect();
             let root = root(&leaves);
             for (index, payload) in (0..size).zip(&payloads) {
                 let proof = InclusionProof { index, size, path: path(index as usize, &leaves) };

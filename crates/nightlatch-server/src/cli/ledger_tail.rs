@@ -69,7 +69,9 @@ async fn follow(out: Out, client: &Client, path: &str, count: Option<u64>) -> Do
             left -= 1;
         }
         if reading.buffer.len() > LINE_BYTES_MOST {
-            return Err(Stop::Unreachable("the server sends something that is not a stream of events".to_owned()));
+            return Err(Stop::Unreachable(
+                "the server sends something that is not a stream of events".to_owned(),
+            ));
         }
     }
     Ok(())
@@ -100,7 +102,12 @@ fn line(id: &str, entry: &Value) -> String {
     let number = |name: &str| entry.get(name).and_then(Value::as_u64);
     let at = number("at").map_or_else(|| "-".to_owned(), instant_ms);
     let mut parts = Vec::new();
-    parts.extend(["session", "reason", "channel", "route", "direction", "cause"].iter().filter_map(|name| text(name)).map(str::to_owned));
+    parts.extend(
+        ["session", "reason", "channel", "route", "direction", "cause"]
+            .iter()
+            .filter_map(|name| text(name))
+            .map(str::to_owned),
+    );
     parts.extend(text("by").map(|by| format!("by {by}")));
     parts.extend(number("lateness_us").map(|us| format!("{} late", lateness(us))));
     parts.extend(number("by_ms").map(|ms| format!("by {}", Span::from_millis(ms))));
@@ -108,7 +115,11 @@ fn line(id: &str, entry: &Value) -> String {
 }
 
 fn lateness(us: u64) -> String {
-    if us < 1_000_000 { format!("{}.{:03} ms", us / 1_000, us % 1_000) } else { Span::from_millis(us / 1_000).to_string() }
+    if us < 1_000_000 {
+        format!("{}.{:03} ms", us / 1_000, us % 1_000)
+    } else {
+        Span::from_millis(us / 1_000).to_string()
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +128,8 @@ mod tests {
 
     #[test]
     fn events_are_put_together_however_the_bytes_come() {
-        let stream = b": nothing new\n\nid: n1:7\nevent: cut\ndata: {\"what\":\"cut\"}\n\nid: n1:8\ndata: {}\n\n";
+        let stream =
+            b": nothing new\n\nid: n1:7\nevent: cut\ndata: {\"what\":\"cut\"}\n\nid: n1:8\ndata: {}\n\n";
         for size in 1..stream.len() {
             let mut reading = Reading::default();
             let mut events = Vec::new();

@@ -16,8 +16,12 @@ use std::path::{Path, PathBuf};
 pub(super) fn run(out: Out, vault: &Vault, checkpoints: &[PathBuf], witnesses: &[String]) -> Done {
     let read = |file: &PathBuf| {
         if is_inside(file, &vault.dir) {
-            let detail = "bring one that was kept elsewhere; the ledger's own anchor nothing, and are checked anyway";
-            return Err(Stop::Usage(format!("the checkpoint `{}` lies in the ledger itself: {detail}", file.display())));
+            let detail =
+                "bring one that was kept elsewhere; the ledger's own anchor nothing, and are checked anyway";
+            return Err(Stop::Usage(format!(
+                "the checkpoint `{}` lies in the ledger itself: {detail}",
+                file.display()
+            )));
         }
         std::fs::read_to_string(file).map_err(|error| {
             Stop::Unreachable(format!("the checkpoint `{}` cannot be read: {error}", file.display()))
@@ -52,7 +56,10 @@ fn witness(text: &str) -> Result<VerifierKey, Stop> {
     let key: VerifierKey =
         text.parse().map_err(|error| Stop::Usage(format!("--witness cannot be used: {error}")))?;
     if key.kind() != KeyKind::Witness {
-        return Err(Stop::Usage(format!("--witness `{}` is the key of a log; want one of a witness", key.name())));
+        return Err(Stop::Usage(format!(
+            "--witness `{}` is the key of a log; want one of a witness",
+            key.name()
+        )));
     }
     Ok(key)
 }

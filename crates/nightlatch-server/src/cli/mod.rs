@@ -244,7 +244,11 @@ fn session(out: out::Out, command: SessionCommand) -> out::Done {
                 State::Live => "live",
                 State::Ended => "ended",
             });
-            session::list(out, &client::Client::of(&at)?, &session::Filter { subject, provider, state, limit })
+            session::list(
+                out,
+                &client::Client::of(&at)?,
+                &session::Filter { subject, provider, state, limit },
+            )
         }
         SessionCommand::Show { at, id } => session::show(out, &client::Client::of(&at)?, &id),
         SessionCommand::End { at, ids, subject, provider, cause, ticket, dry_run } => {

@@ -79,7 +79,10 @@ pub(super) fn list(out: Out, client: &Client, filter: &Filter) -> Done {
             or_dash(text(session, "subject")),
             or_dash(text(session, "provider")),
             ended.or(text(session, "state")).unwrap_or("-").to_owned(),
-            session.get("deadline").and_then(|deadline| number(deadline, "left_ms")).map_or_else(|| "-".to_owned(), whole),
+            session
+                .get("deadline")
+                .and_then(|deadline| number(deadline, "left_ms"))
+                .map_or_else(|| "-".to_owned(), whole),
             number(session, "open").map_or_else(|| "-".to_owned(), |open| open.to_string()),
             or_dash(text(session, "last_activity")),
         ]);
@@ -121,7 +124,10 @@ fn print(out: Out, session: &Value) -> Done {
     pair("pseudonym", part("pseudonym"));
     pair("kind", part("kind"));
     let groups = session.get("groups").and_then(Value::as_array).filter(|groups| !groups.is_empty());
-    pair("groups", groups.map(|groups| groups.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")));
+    pair(
+        "groups",
+        groups.map(|groups| groups.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
+    );
     for name in ["app", "acr", "continues", "parent", "started"] {
         pair(name, part(name));
     }

@@ -25,9 +25,8 @@ pub(super) struct Vault {
 impl Vault {
     /// The ledger in this directory, or in the data directory that this is.
     pub(super) fn of(dir: &Path, key: Option<&Path>) -> Result<Vault, Stop> {
-        let found = fs::metadata(dir).map_err(|error| {
-            Stop::Unreachable(format!("`{}` cannot be read: {error}", dir.display()))
-        })?;
+        let found = fs::metadata(dir)
+            .map_err(|error| Stop::Unreachable(format!("`{}` cannot be read: {error}", dir.display())))?;
         if !found.is_dir() {
             return Err(Stop::Usage(format!("`{}` is not a directory", dir.display())));
         }
@@ -37,7 +36,8 @@ impl Vault {
         let key_file = match key {
             Some(file) => file.to_owned(),
             None => beside.into_iter().find(|file| file.exists()).ok_or_else(|| {
-                let detail = "give the ledger's public key with --key; a server keeps it at `keys/ledger.vkey`";
+                let detail =
+                    "give the ledger's public key with --key; a server keeps it at `keys/ledger.vkey`";
                 Stop::Usage(format!("there is no key beside `{}`: {detail}", dir.display()))
             })?,
         };
@@ -52,7 +52,11 @@ impl Vault {
 
     /// What to say about the key.
     pub(super) fn about_key(&self) -> String {
-        let whose = if self.key_given { "given with --key" } else { "found beside the record, so it says nothing about who wrote it" };
+        let whose = if self.key_given {
+            "given with --key"
+        } else {
+            "found beside the record, so it says nothing about who wrote it"
+        };
         format!("key: `{}`, {whose}", self.key_file.display())
     }
 }

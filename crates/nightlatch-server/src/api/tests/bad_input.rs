@@ -44,6 +44,10 @@ const TABLE: &str = r#"
     GET /v1/sessions?subject= operator -                                               bad-query
     GET /v1/sessions?subject=%00 operator -                                            bad-query
     GET /v1/sessions/%00 operator -                                                    not-found
+    GET /v1/sessions/%ff operator -                                                    not-found
+    DELETE /v1/sessions/%ff operator -                                                 not-found
+    GET /v1/ledger/entries/%ff auditor -                                               not-found
+    GET /v1/sessions?%ff=%ff operator -                                                bad-query
     GET /v1/sessions/ses_ operator -                                                   not-found
     DELETE /v1/sessions/ses_x?reason=fun operator -                                    bad-query
     GET /v1/ledger/entries/-1 auditor -                                                not-found
@@ -74,7 +78,8 @@ async fn bad_input_is_refused_by_the_table() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_misspelt_field_gets_the_nearest_known_one() {
     let house = House::new().await;
-    let answer = house.ask("POST", "/v1/sessions", "issuer", r#"{"subject":"ada","authenticatd_at":"x"}"#).await;
+    let answer =
+        house.ask("POST", "/v1/sessions", "issuer", r#"{"subject":"ada","authenticatd_at":"x"}"#).await;
     let detail = answer.json()["detail"].as_str().unwrap().to_owned();
     assert_eq!(detail, "`authenticatd_at` is not a field here; did you mean `authenticated_at`?");
     let answer = house.get("/v1/ledger/entries?sesion=x", "auditor").await;

@@ -29,7 +29,16 @@ async fn what_names_no_session_learns_nothing() {
     let house = House::new().await;
     let (id, token) = house.start("ada").await;
     let wrong = token.replace(&token[4..8], "AAAA");
-    for token in [wrong.as_str(), "nlt_", "x", &id, &token.to_uppercase(), &format!("{token} "), "' OR 1=1", &"a".repeat(900)] {
+    for token in [
+        wrong.as_str(),
+        "nlt_",
+        "x",
+        &id,
+        &token.to_uppercase(),
+        &format!("{token} "),
+        "' OR 1=1",
+        &"a".repeat(900),
+    ] {
         assert_eq!(house.check(token, false).await, json!({ "allow": false }), "{token}");
     }
 }

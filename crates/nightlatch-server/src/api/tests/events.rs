@@ -30,7 +30,8 @@ impl Events {
     async fn next(&mut self) -> Option<(String, String, Value)> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+                let field =
+                    |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
                 let found = (field("id: "), field("event: "), field("data: "));
                 self.text = rest.to_owned();
                 if let (Some(id), Some(name), Some(data)) = found {
@@ -59,7 +60,9 @@ async fn a_stream_is_taken_up_behind_the_last_event_and_misses_nothing() {
 
     house.start("bob").await;
     house.ask("DELETE", &format!("/v1/sessions/{session}"), "operator", "").await;
-    for (path, header) in [("/v1/events".to_owned(), Some(id.as_str())), (format!("/v1/events?after={id}"), None)] {
+    for (path, header) in
+        [("/v1/events".to_owned(), Some(id.as_str())), (format!("/v1/events?after={id}"), None)]
+    {
         let mut again = Events::open(&house, &path, header).await;
         let names = [again.next().await.unwrap().1, again.next().await.unwrap().1];
         assert_eq!(names, ["session_started", "session_ended"]);
@@ -99,7 +102,16 @@ async fn no_name_of_a_person_is_in_a_stream() {
 async fn an_id_that_is_not_of_this_ledger_is_refused() {
     let house = House::new().await;
     let node = house.engine().node().to_owned();
-    let rows = ["", "7", "n00000000:0", &format!("{node}:"), &format!("{node}:1"), &format!("{node}:00"), &format!("{node}:+0"), "a:b:c"];
+    let rows = [
+        "",
+        "7",
+        "n00000000:0",
+        &format!("{node}:"),
+        &format!("{node}:1"),
+        &format!("{node}:00"),
+        &format!("{node}:+0"),
+        "a:b:c",
+    ];
     for id in rows {
         let mut request = house.request("GET", "/v1/events", "auditor", "");
         request.headers_mut().insert("last-event-id", id.parse().unwrap());

@@ -3,6 +3,7 @@
 mod bad_input;
 mod check;
 mod events;
+mod failing_disk;
 mod ledger;
 mod pages;
 mod roles;
@@ -17,6 +18,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nightlatch_core::{Limits, Policy, Span};
 use nightlatch_engine::{Engine, ManualTime, Running};
+use nightlatch_ledger::{Disk, Options, OsDisk};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
@@ -58,7 +60,9 @@ impl Answer {
         assert_eq!(problem["status"], self.status);
         let code = problem["code"].as_str().unwrap();
         assert_eq!(problem["type"], format!("urn:nightlatch:problem:{code}"));
-        assert!(!problem["title"].as_str().unwrap().is_empty() && !problem["detail"].as_str().unwrap().is_empty());
+        assert!(
+            !problem["title"].as_str().unwrap().is_empty() && !problem["detail"].as_str().unwrap().is_empty()
+        );
         code.to_owned()
     }
 }
@@ -70,13 +74,20 @@ fn secret(role: &str) -> String {
 
 impl House {
     async fn new() -> House {
+        House::on(Arc::new(OsDisk)).await
+    }
+
+    /// The same, with its ledger on a disk of the test's own.
+    async fn on(disk: Arc<dyn Disk>) -> House {
         let folder = tempfile::tempdir().unwrap();
         let time = Arc::new(ManualTime::new(BEGIN_MS * 1_000_000));
         let minutes = |minutes: u64| Span::from_secs(minutes * 60);
         let limits = Limits::new(minutes(15), minutes(12 * 60), minutes(2)).unwrap();
         let policy = Policy { version: 7, limits };
         let source = Box::new(Arc::clone(&time));
-        let (engine, _) = Engine::open(&folder.path().join("data"), policy, source, "test").unwrap();
+        let (engine, _) =
+            Engine::open_on(disk, Options::default(), &folder.path().join("data"), policy, source, "test")
+                .unwrap();
         let running = Running::start(engine).unwrap();
         let index = Arc::new(Index::at(folder.path().join("index.sqlite")));
         let mut keys = ApiKeys::default();
@@ -108,7 +119,8 @@ impl House {
 
     /// A request as it would be sent; the caller may change it.
     fn request(&self, method: &str, path: &str, key: &str, body: &str) -> Request<Body> {
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, self.address.to_string());
+        let mut request =
+            Request::builder().method(method).uri(path).header(header::HOST, self.address.to_string());
         if !key.is_empty() {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", secret(key)));
         }

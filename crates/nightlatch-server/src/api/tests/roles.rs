@@ -64,9 +64,10 @@ async fn every_route_of_the_description_is_in_the_table() {
         for method in methods.as_object().unwrap().keys().map(|method| method.to_uppercase()) {
             let path = path.replace("{id}", "ses_0").replace("{index}", "999");
             let wanted = format!("{method} {path}");
-            let listed = TABLE.lines().map(str::trim).any(|row| {
-                row.strip_prefix(&wanted).is_some_and(|rest| rest.starts_with([' ', '?']))
-            });
+            let listed = TABLE
+                .lines()
+                .map(str::trim)
+                .any(|row| row.strip_prefix(&wanted).is_some_and(|rest| rest.starts_with([' ', '?'])));
             assert!(listed, "{wanted} is not in the table of roles");
         }
     }

@@ -7,7 +7,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 fn ids(page: &Value) -> BTreeSet<String> {
-    page["sessions"].as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
+    page["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|session| session["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,11 +33,16 @@ async fn on_the_record_a_session_starts_with_what_was_sent() {
         "hard_end": "2026-11-22T05:59:00.000Z", "hard_end_rule": "start_request", "warning_ms": 120_000,
     });
     assert_eq!(started["limits"], limits);
-    assert_eq!(started["deadline"], json!({ "at": "2026-11-21T22:05:00.000Z", "reason": "idle_timeout", "left_ms": 300_000 }));
+    assert_eq!(
+        started["deadline"],
+        json!({ "at": "2026-11-21T22:05:00.000Z", "reason": "idle_timeout", "left_ms": 300_000 })
+    );
 
     let id = started["id"].as_str().unwrap();
     let shown = house.get(&format!("/v1/sessions/{id}"), "operator").await.json();
-    for (name, value) in [("subject", "ada"), ("kind", "agent"), ("app", "blotter"), ("acr", "loa2"), ("state", "live")] {
+    for (name, value) in
+        [("subject", "ada"), ("kind", "agent"), ("app", "blotter"), ("acr", "loa2"), ("state", "live")]
+    {
         assert_eq!(shown[name], value, "{name}");
     }
     assert_eq!(shown["groups"], json!(["desk", "admins"]));
@@ -46,7 +56,8 @@ async fn on_the_record_a_session_starts_with_what_was_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn never_longer_limits_sent_along_cannot_loosen_the_policy() {
     let house = House::new().await;
-    let (id, _) = house.start_by("issuer", &json!({ "subject": "ada", "idle": "1d", "absolute": "30d" })).await;
+    let (id, _) =
+        house.start_by("issuer", &json!({ "subject": "ada", "idle": "1d", "absolute": "30d" })).await;
     let limits = house.get(&format!("/v1/sessions/{id}"), "auditor").await.json()["limits"].clone();
     assert_eq!((&limits["idle_ms"], &limits["absolute_ms"]), (&json!(900_000), &json!(43_200_000)));
     assert_eq!((&limits["idle_rule"], &limits["hard_end_rule"]), (&json!("policy"), &json!("policy")));
@@ -115,10 +126,11 @@ async fn on_the_record_an_end_is_durable_when_it_is_answered() {
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.json()["end"]["reason"], "revoked");
     let ledger = house.engine().ledger();
-    let told = ledger.iter_from(0).map(|entry| Entry::from_bytes(&entry.unwrap().payload).unwrap()).any(|entry| {
-        matches!(&entry, Entry::SessionEnded(ended) if ended.session == id && ended.by == "key:operator"
+    let told =
+        ledger.iter_from(0).map(|entry| Entry::from_bytes(&entry.unwrap().payload).unwrap()).any(|entry| {
+            matches!(&entry, Entry::SessionEnded(ended) if ended.session == id && ended.by == "key:operator"
             && ended.cause.as_deref() == Some("lost laptop (ticket INC-1)"))
-    });
+        });
     assert!(told);
     assert_eq!(house.check(&token, false).await["reason"], "revoked");
     // Again is harmless, and the first end stays.
@@ -135,7 +147,8 @@ async fn a_dry_run_says_what_would_end_and_ends_nothing() {
     let house = House::new().await;
     let (one, token) = house.start("ada").await;
     let (other, _) = house.start("ada").await;
-    let order = |dry_run: bool| json!({ "subject": "ada", "cause": "phishing", "dry_run": dry_run }).to_string();
+    let order =
+        |dry_run: bool| json!({ "subject": "ada", "cause": "phishing", "dry_run": dry_run }).to_string();
     let dry = house.ask("POST", "/v1/sessions/end", "operator", &order(true)).await.json();
     assert_eq!((dry["dry_run"].clone(), dry["ended"].as_array().unwrap().len()), (json!(true), 2));
     assert_eq!(house.check(&token, true).await["allow"], true);
@@ -146,7 +159,10 @@ async fn a_dry_run_says_what_would_end_and_ends_nothing() {
     assert_eq!(ended, BTreeSet::from([one.as_str(), other.as_str()]));
     assert_eq!(house.check(&token, true).await["reason"], "revoked");
     let again = house.ask("POST", "/v1/sessions/end", "operator", &order(false)).await.json();
-    assert_eq!((again["ended"].as_array().unwrap().len(), again["already_ended"].as_array().unwrap().len()), (0, 2));
+    assert_eq!(
+        (again["ended"].as_array().unwrap().len(), again["already_ended"].as_array().unwrap().len()),
+        (0, 2)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +175,10 @@ async fn ids_that_name_nothing_are_told_apart_from_those_that_do() {
     assert_eq!(done["ended"].as_array().unwrap().len(), 1);
     assert_eq!(done["unknown"], json!(["nonsense", unknown]));
     // One that is no id is answered like one that nobody has.
-    let answers = [house.get(&format!("/v1/sessions/{unknown}"), "auditor").await, house.get("/v1/sessions/%2e%2e%2f", "auditor").await];
+    let answers = [
+        house.get(&format!("/v1/sessions/{unknown}"), "auditor").await,
+        house.get("/v1/sessions/%2e%2e%2f", "auditor").await,
+    ];
     assert_eq!(answers[0].text, answers[1].text);
     assert_eq!(answers[0].problem(), "not-found");
 }
@@ -176,7 +195,10 @@ async fn a_session_that_was_forgotten_is_shown_from_the_ledger() {
     assert_eq!(shown.status, 200, "{}", shown.text);
     let shown = shown.json();
     assert_eq!((&shown["state"], &shown["subject"]), (&json!("ended"), &json!("ada")));
-    assert_eq!((&shown["end"]["reason"], &shown["end"]["cause"]), (&json!("revoked"), &json!("ticket INC-1")));
+    assert_eq!(
+        (&shown["end"]["reason"], &shown["end"]["cause"]),
+        (&json!("revoked"), &json!("ticket INC-1"))
+    );
     assert_eq!(shown["limits"]["idle_ms"], 900_000);
     assert_eq!(shown["open"], json!(null), "what was only in memory is not made up");
 }

@@ -16,7 +16,10 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
             let (name, value) = line.rsplit_once(' ').unwrap();
             assert!(name.starts_with(described.as_deref().unwrap()), "{line} stands under another metric");
             assert!(!name.contains("{}"), "{line}");
-            assert!(samples.insert(name.to_owned(), value.parse().unwrap()).is_none(), "{line} stands there twice");
+            assert!(
+                samples.insert(name.to_owned(), value.parse().unwrap()).is_none(),
+                "{line} stands there twice"
+            );
         }
     }
     assert!(text.ends_with("# EOF\n"));
