@@ -287,3 +287,6 @@ pub(crate) fn ended(permit: &Permit) -> Over {
     let permit = permit.clone();
     Box::pin(async move { permit.ended().await })
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,7 @@ impl Gateway {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)
             .max_buf_size(HEAD_BYTES)
+            .max_header_size(HEAD_BYTES)
             .max_headers(HEAD_FIELDS)
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();

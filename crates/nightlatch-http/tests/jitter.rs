@@ -22,7 +22,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const IDLE: Duration = Duration::from_millis(500);
-const WAVES: usize = 6;
+const WAVES: usize = 4;
 const CLIENTS: usize = 50;
 /// A piece that arrives so long after the deadline was held back somewhere. Wide, because reading it takes a turn of the processor.
 const ARRIVES_WITHIN_MS: u64 = 1_000;

@@ -109,7 +109,6 @@ async fn what_each_request_is_told() {
         ("GET /page?a=1&b=2\nAccept: text/html", format!("{login}/page%3Fa%3D1%26b%3D2")),
         (&format!("GET /page\n{BROWSER}"), format!("{login}/page")),
         (&format!("GET /page\n{FETCH}"), "401 not-signed-in".into()),
-        ("HEAD /page", "401".into()),
         (
             &format!("POST /form\n{BROWSER}\nReferer: http://desk/form\nContent-Length: 0"),
             format!("{login}/form"),

@@ -61,12 +61,12 @@ pub(crate) fn run(args: &DemoArgs) -> Done {
     }
     let application = Application::start(&args.app).map_err(|error| Stop::Unreachable(error.to_string()))?;
     let data = args.data.clone().unwrap_or_else(|| std::env::temp_dir().join("nightlatch-demo"));
-    let key = operator_key(&data)
+    let folder = key_folder(&data)
         .map_err(|error| Stop::Unreachable(format!("cannot write in `{}`: {error}", data.display())))?;
-    let (config, keys) = load(&configuration(args, &application, &key), &data.join("demo.toml"))?;
+    let (config, keys) = load(&configuration(args, &application), &folder.join("demo.toml"))?;
     in_runtime(async {
         let site = Site::open(&config, &keys).await?;
-        introduce(args, &site, &key)?;
+        introduce(args, &site, &folder)?;
         let teller = tokio::spawn(story::tell(Arc::clone(site.engine())));
         let ended = site.run().await;
         teller.abort();
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &DemoArgs) -> Done {
 }
 
 /// The configuration as `serve` would read it from a file in the data directory.
-fn configuration(args: &DemoArgs, application: &Application, key: &Path) -> String {
+fn configuration(args: &DemoArgs, application: &Application) -> String {
     let DemoArgs { listen, admin, idle, absolute, warning, .. } = args;
     [
         ("{gateway}", listen.to_string()),
@@ -84,7 +84,6 @@ fn configuration(args: &DemoArgs, application: &Application, key: &Path) -> Stri
         ("{absolute}", toml_text(absolute)),
         ("{warning}", toml_text(warning)),
         ("{upstream}", toml_text(application.url())),
-        ("{key}", toml_text(&key.display().to_string())),
     ]
     .into_iter()
     .fold(include_str!("demo/demo.toml").to_owned(), |text, (hole, filling)| text.replace(hole, &filling))
@@ -95,21 +94,27 @@ fn toml_text(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// The file with a key for the API, made at the first run.
-fn operator_key(data: &Path) -> io::Result<PathBuf> {
+/// The names of the files with a key for the API each.
+const KEYS: [&str; 2] = ["operator-key", "auditor-key"];
+
+/// The folder with the keys for the API, which are made at the first run.
+fn key_folder(data: &Path) -> io::Result<PathBuf> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
-    let path = data.canonicalize()?.join("operator-key");
-    if path.exists() {
-        return Ok(path);
+    let folder = data.canonicalize()?;
+    for path in KEYS.map(|name| folder.join(name)) {
+        if path.exists() {
+            continue;
+        }
+        let mut secret = [0; 24];
+        aws_lc_rs::rand::fill(&mut secret)
+            .map_err(|_| io::Error::other("the operating system gave no random bytes"))?;
+        let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())?;
     }
-    let mut secret = [0; 24];
-    aws_lc_rs::rand::fill(&mut secret).map_err(|_| io::Error::other("the operating system gave no random bytes"))?;
-    let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(text.as_bytes())?;
-    Ok(path)
+    Ok(folder)
 }
 
-fn introduce(args: &DemoArgs, site: &Site, key: &Path) -> Result<(), SiteError> {
+fn introduce(args: &DemoArgs, site: &Site, folder: &Path) -> Result<(), SiteError> {
     let (gateway, admin) = (site.gateway_address()?, site.admin_address()?);
     let live = match site.recovery().live {
         0 => String::new(),
@@ -126,12 +131,12 @@ fn introduce(args: &DemoArgs, site: &Site, key: &Path) -> Result<(), SiteError> 
   Idle limit {}, absolute limit {}. Quotes, news and report end together;
   what ends, why and how late is told here.{live}
 
-  API     http://{admin}, with the key in {}
+  API     http://{admin}; keys: operator-key and auditor-key in {}
   Stop    Ctrl-C
 ",
         args.idle,
         args.absolute,
-        key.display()
+        folder.display()
     );
     Ok(())
 }

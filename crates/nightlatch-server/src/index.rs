@@ -131,7 +131,7 @@ impl Index {
             *connection = Some(match usable {
                 Some(usable) => usable,
                 None => {
-                    tracing::info!("the index of the ledger is made anew");
+                    tracing::info!("the index of the ledger is made");
                     remove(&self.path)?;
                     create(&self.path)?
                 }

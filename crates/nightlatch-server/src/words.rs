@@ -4,6 +4,7 @@
 //! and an origin is misread sooner or later; a length of time in JSON is a number whose name ends in `_ms`. These are conversions
 //! only: nothing here asks for the time.
 
+use crate::config::duration::Millis;
 use jiff::Timestamp;
 use nightlatch_core::{Span, Time};
 
@@ -25,22 +26,9 @@ pub(crate) fn read_instant(text: &str) -> Option<Time> {
     u64::try_from(timestamp.as_millisecond()).ok().map(Time::from_millis)
 }
 
-/// A length of time that was sent to us: whole numbers with the units `d`, `h`, `m`, `s`, `ms`, the greatest first, as in the
-/// configuration. None if it is not one, or zero.
+/// A length of time that was sent to us, as durations are written in the configuration. None if it is not one, or zero.
 pub(crate) fn read_span(text: &str) -> Option<Span> {
-    let mut units =
-        [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1_u64)].into_iter();
-    let mut rest = text;
-    let mut sum = 0_u64;
-    while !rest.is_empty() {
-        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let (unit, after) =
-            after.split_at(after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len()));
-        let (_, millis) = units.find(|(name, _)| *name == unit)?;
-        sum = sum.saturating_add(number.parse::<u64>().ok()?.saturating_mul(millis));
-        rest = after;
-    }
-    (sum > 0).then(|| Span::from_millis(sum))
+    Millis::read(text).map(|millis| Span::from_millis(millis.0))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::common::*;
 use nightlatch_core::{Activity, EndReason, Span};
 use nightlatch_engine::{Admission, Engine, OsTime, Running, Start, Tighter};
 use nightlatch_ledger::{Options, OsDisk};
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 fn open(dir: &Path) -> (Engine, nightlatch_engine::Recovery) {
     let options = Options { segment_bytes: 1 << 20 };
@@ -31,14 +31,15 @@ fn never_late_the_threads_end_what_is_quiet_and_leave_the_files_in_order() {
     let house = House::new();
     let running = Running::start(open(house.folder.path()).0).unwrap();
     let engine = running.engine();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let tighter = Tighter { idle: Some(Span::from_millis(30)), absolute: None };
     let starting = engine.start(Start { tighter, ..request("ada") }).unwrap();
     let (session, token) = runtime.block_on(starting.known(engine));
     let due = session.deadline().at;
     // On a busy machine the check may come too late already; then there is nothing to wait for.
     if let Admission::Granted(permit) = engine.check(&token.hash(), Activity::Passive, "test") {
-        let end = runtime.block_on(permit.ended());
+        let ended = async { tokio::time::timeout(Duration::from_secs(20), permit.ended()).await };
+        let end = runtime.block_on(ended).unwrap();
         assert_eq!((end.reason, end.at), (EndReason::IdleTimeout, due));
         assert!(engine.clock().now() >= due);
     }

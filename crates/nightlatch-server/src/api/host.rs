@@ -8,7 +8,7 @@
 use super::problem::{Code, Problem};
 use axum::{
     extract::Request,
-    http::{header, uri::Authority},
+    http::{Version, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -22,11 +22,13 @@ pub(crate) struct CameInOn(pub(crate) SocketAddr);
 pub(crate) async fn check(request: Request, next: Next) -> Response {
     let local = request.extensions().get::<CameInOn>().map(|CameInOn(local)| local.ip());
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().ok(),
-        _ => None,
+    let ours = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().is_ok_and(|host| is_ours(host, local)),
+        // Simple probes say no host, in the version of HTTP that need not. A browser always does.
+        (None, _) => request.version() == Version::HTTP_10,
+        _ => false,
     };
-    if host.is_some_and(|host| is_ours(host, local)) {
+    if ours {
         return next.run(request).await;
     }
     let detail = "send it to `localhost`, a loopback address or the address this listener is bound to";

@@ -28,6 +28,11 @@ impl Millis {
     /// The longest that is taken. A session limit over a year is a slip of the unit.
     const LONGEST: Self = Self(365 * 86_400_000);
 
+    /// Reads what was sent from elsewhere in the same form; none if it is not a duration, is zero, or is over a year.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+
     /// Reads what stands in the file.
     pub(super) fn parse(text: &str) -> Result<Self, Mistake> {
         let sum = sum(text).ok_or_else(|| {

@@ -137,6 +137,10 @@ async fn a_host_that_is_not_ours_is_refused_before_anything_else() {
     let mut request = house.request("GET", "/livez", "", "");
     request.headers_mut().remove(header::HOST);
     assert_eq!(house.send(request).await.problem(), "wrong-host", "none at all");
+    let mut probe = house.request("GET", "/livez", "", "");
+    probe.headers_mut().remove(header::HOST);
+    *probe.version_mut() = http::Version::HTTP_10;
+    assert_eq!(house.send(probe).await.status, 200, "a simple probe");
 }
 
 #[tokio::test(flavor = "multi_thread")]

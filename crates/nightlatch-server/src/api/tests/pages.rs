@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 #[test]
 fn the_reference_is_not_stale() {
     let pages = [
+        ("configuration.md", crate::config::reference_markdown()),
         ("openapi.json", crate::api::openapi_document()),
         ("metrics.md", crate::metrics::reference_markdown()),
         ("problems.md", crate::api::problems_markdown()),

@@ -19,7 +19,7 @@ fn ids(page: &Value) -> BTreeSet<String> {
 async fn on_the_record_a_session_starts_with_what_was_sent() {
     let house = House::new().await;
     let body = json!({
-        "subject": "ada", "groups": ["desk", "admins"], "app": "blotter", "kind": "agent", "acr": "loa2", "amr": ["otp"],
+        "subject": "lovelace", "groups": ["desk", "admins"], "app": "blotter", "kind": "agent", "acr": "loa2", "amr": ["otp"],
         "authenticated_at": "2026-11-21T22:59:00+01:00", "idle": "5m", "absolute": "8h",
     });
     let answer = house.ask("POST", "/v1/sessions", "issuer", &body.to_string()).await;
@@ -41,7 +41,7 @@ async fn on_the_record_a_session_starts_with_what_was_sent() {
     let id = started["id"].as_str().unwrap();
     let shown = house.get(&format!("/v1/sessions/{id}"), "operator").await.json();
     for (name, value) in
-        [("subject", "ada"), ("kind", "agent"), ("app", "blotter"), ("acr", "loa2"), ("state", "live")]
+        [("subject", "lovelace"), ("kind", "agent"), ("app", "blotter"), ("acr", "loa2"), ("state", "live")]
     {
         assert_eq!(shown[name], value, "{name}");
     }
@@ -49,7 +49,7 @@ async fn on_the_record_a_session_starts_with_what_was_sent() {
     assert_eq!(shown["limits"], limits);
     let entries = house.get(&format!("/v1/ledger/entries?session={id}"), "auditor").await;
     assert_eq!(entries.json()["entries"][0]["entry"]["what"], "session_started");
-    assert!(!entries.text.contains("ada"), "people are pseudonyms in the ledger");
+    assert!(!entries.text.contains("lovelace"), "people are pseudonyms in the ledger");
     assert!(!entries.text.contains(started["token"].as_str().unwrap()));
 }
 
