@@ -8,7 +8,7 @@ import { shared } from "./support/later.js";
 import { eventually, sleep } from "./support/wait.js";
 import { ask } from "./support/http.js";
 
-const IDLE_MS = 5000;
+const IDLE_MS = 6000;
 
 describe("browser", { concurrency: 2 }, () => {
   const file = shared(after);
@@ -70,7 +70,7 @@ describe("browser", { concurrency: 2 }, () => {
     assert.match((await state("report").textContent()) ?? "", /^Report stopped at [\d:]+ after \d+ rows; it is incomplete$/);
     assert.equal(await page.locator(".banner").count(), 1, "one banner");
     const banner = (await page.locator(".banner").innerText()).replaceAll("\n", " ");
-    assert.match(banner, /^You are signed out\. Nothing happened for 5 seconds\. Sign in again to continue\./);
+    assert.match(banner, /^You are signed out\. Nothing happened for 6 seconds\. Sign in again to continue\./);
     assert.match(banner, /Code: idle_timeout/);
     assert.match(await page.title(), /^Signed out/);
     await they.picture("3-ended");
@@ -90,7 +90,7 @@ describe("browser", { concurrency: 2 }, () => {
     await page.locator("#sign-in-again").click();
     await page.waitForURL("**/_nightlatch/login?**");
     assert.equal(await page.locator("h1").textContent(), "You are signed out.");
-    assert.match(await page.locator("main").innerText(), /Nothing happened for 5 seconds\. Sign in again to continue\./);
+    assert.match(await page.locator("main").innerText(), /Nothing happened for 6 seconds\. Sign in again to continue\./);
     assert.match(await page.locator("main").innerText(), /Code: idle_timeout/);
     await they.picture("4-sign-in-again");
     await they.signInAnew("trader");

@@ -16,7 +16,7 @@ use crate::{
     table::Table,
     wheel::Wheel,
 };
-use nightlatch_core::{Policy, SessionId, Subject, Time};
+use nightlatch_core::{Activity, Policy, SessionId, Subject, Time};
 use nightlatch_ledger::{CommitError, Ledger};
 use nightlatch_store::{DataDir, KeyError, Keys, People, SecretKey};
 use std::{
@@ -240,7 +240,13 @@ impl Engine {
     pub(crate) fn admit_to_table(&self, session: &Arc<Session>) {
         self.slots.settle(session);
         self.know(session);
-        self.arm(session);
+        // A disk that took its time may hand over what is over by now, and its parent may soon be forgotten.
+        let now_nanos = self.clock.now_nanos();
+        if !session.deadline().has_passed(Time::from_nanos(now_nanos)) {
+            self.arm(session);
+            return;
+        }
+        self.decide(session, Activity::Passive, now_nanos, "deadline");
     }
 
     /// The session is found by its credential, and by its parent.

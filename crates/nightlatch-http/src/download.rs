@@ -65,15 +65,7 @@ impl Download {
         gate: &Arc<Gate>,
         events: bool,
     ) -> Download {
-        let guard = guarded.map(|guarded| Guard {
-            guarded,
-            gate: Arc::clone(gate),
-            events: events.then(EventStream::default),
-            ready: VecDeque::new(),
-            over: None,
-            end: None,
-            said_goodbye: false,
-        });
+        let guard = guarded.map(|guarded| Guard::new(guarded, gate, events));
         Download { body, lease: Some(lease), progress, guard }
     }
 
@@ -96,6 +88,18 @@ impl Download {
 }
 
 impl Guard {
+    fn new(guarded: Guarded, gate: &Arc<Gate>, events: bool) -> Guard {
+        Guard {
+            guarded,
+            gate: Arc::clone(gate),
+            events: events.then(EventStream::default),
+            ready: VecDeque::new(),
+            over: None,
+            end: None,
+            said_goodbye: false,
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.guarded.permit.ask().is_err()
     }
@@ -238,5 +242,28 @@ impl Drop for Download {
 impl fmt::Debug for Download {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Download(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::tests::stage;
+    use nightlatch_engine::ManualTime;
+    use std::task::Waker;
+
+    /// An end that came between the question and the wait was noticed by the wait; asked for again it must be told again.
+    #[tokio::test]
+    async fn an_end_is_told_as_often_as_it_is_asked_for() {
+        let time = Arc::new(ManualTime::new(1_800_000_000_000_000_000));
+        let stage = stage(Box::new(Arc::clone(&time))).await;
+        let mut guard = Guard::new(stage.guarded.clone(), &Arc::default(), false);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(guard.poll_over(&mut cx).is_pending());
+        time.advance(600 * 1_000_000_000);
+        while guard.poll_over(&mut cx).is_pending() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        assert!(guard.is_over() && guard.poll_over(&mut cx).is_ready());
     }
 }

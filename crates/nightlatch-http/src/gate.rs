@@ -289,4 +289,4 @@ pub(crate) fn ended(permit: &Permit) -> Over {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,8 +24,11 @@ use hyper::body::Incoming;
 use nightlatch_core::{Activity, Deadline, DeadlineReason, EndReason, Kind, Subject};
 use nightlatch_engine::{Admission, EndOrder, Permit, Session, Start, Tighter};
 use serde_json::json;
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
+use tokio::time::timeout;
 
+/// How long a sign-in form may take to arrive.
+const FORM_WITHIN: Duration = Duration::from_secs(10);
 /// The most bytes of a sign-in form.
 const FORM_BYTES: usize = 16 * 1024;
 /// Who vouches for the users of the demonstration sign-in.
@@ -110,7 +113,7 @@ impl Gateway {
             Extracted::One(presented) => Some(presented.hash),
             Extracted::None | Extracted::Malformed | Extracted::Conflict => None,
         };
-        let Ok(form) = Limited::new(body, FORM_BYTES).collect().await else {
+        let Ok(Ok(form)) = timeout(FORM_WITHIN, Limited::new(body, FORM_BYTES).collect()).await else {
             return self.refuse(&read.asker, &BAD_FORM);
         };
         let form = Form::read(&form.to_bytes());

@@ -1,5 +1,12 @@
 //! What passes, in both directions: an application that notes every byte, and clients that look at every byte.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers fail the test they serve"
+)]
+
 mod common;
 
 use common::{Making, OK, Site, application, read_head, read_request, recording, write};
@@ -353,5 +360,53 @@ async fn a_hundred_clients_at_once_get_their_own_answers() {
     });
     futures_util::future::join_all(clients).await;
     assert!(served.lock().unwrap().len() < 600, "connections are used again");
+    site.nothing_open(&token).await;
+}
+
+#[tokio::test]
+async fn an_old_client_that_names_no_host_reaches_an_application_that_needs_one() {
+    let (upstream, mut noted) = recording(|_| OK.to_owned()).await;
+    let site = Site::made(Making { app: app(), ..Making::new(upstream) }).await;
+    let token = site.sign_in("ada").await;
+    let mut client = site.connect().await;
+    client.send(&format!("GET /a HTTP/1.0\nAuthorization: Bearer {}\n\n", token.reveal())).await;
+    let (answer, _) = client.rest().await;
+    assert!(answer.starts_with(b"HTTP/1.0 200"));
+    assert!(noted.recv().await.unwrap().contains(&format!("host: {upstream}\r\n")));
+}
+
+/// RFC 6455 section 1.3.
+const WS: &str = "Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n";
+const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n\n";
+
+#[tokio::test]
+async fn a_websocket_is_relayed_to_the_last_byte_whichever_side_ends_first() {
+    let upstream = application(|mut connection| async move {
+        let head = read_head(&mut connection).await;
+        assert!(!head.contains("nlt_") && head.contains("\r\nupgrade: websocket\r\n"), "{head}");
+        write(&mut connection, SWITCH).await;
+        let mut seen = Vec::new();
+        connection.read_to_end(&mut seen).await.unwrap();
+        connection.write_all(&seen).await.unwrap();
+    })
+    .await;
+    let site =
+        Site::made(Making { app: AppSettings { websocket: true, ..app() }, ..Making::new(upstream) }).await;
+    let token = site.sign_in("ada").await;
+    // It says everything, closes its half, and hears everything back.
+    let mut client = site.connect().await;
+    client.get("/ws", &token, WS).await;
+    client.until("\r\n\r\n").await;
+    let words: Vec<u8> = (0..200_000_u32).map(|number| (number % 251) as u8).collect();
+    client.0.write_all(&words).await.unwrap();
+    client.0.shutdown().await.unwrap();
+    assert_eq!(client.rest().await.0, words);
+    site.nothing_open(&token).await;
+    // It goes without a word.
+    let mut client = site.connect().await;
+    client.get("/ws", &token, WS).await;
+    client.until("\r\n\r\n").await;
+    socket2::SockRef::from(&client.0).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
     site.nothing_open(&token).await;
 }

@@ -3,6 +3,13 @@
 //! Every piece carries the instant at which it was *sent*. One that was sent at or after the deadline and still arrives was let
 //! through too late, however slow the machine is. Half of the clients come over TLS.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers fail the test they serve"
+)]
+
 mod common;
 
 use common::{Making, Site, application, read_head, write};

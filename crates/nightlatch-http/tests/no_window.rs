@@ -5,6 +5,13 @@
 //! instant at which it was *sent*; one that was sent at or after the deadline and still arrives was let through too late. That
 //! holds however slow the machine is.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers fail the test they serve"
+)]
+
 mod common;
 
 use common::{Client, Closed, Making, Site, application, contains, read_head, read_request, write};
@@ -58,6 +65,7 @@ impl Frozen {
     async fn is_over(&self) {
         self.site.nothing_open(&self.token).await;
         assert_eq!(self.site.session(&self.token).end().unwrap().reason, EndReason::IdleTimeout);
+        assert!(self.site.cuts(0).await.len() <= 1, "one cut is one entry");
     }
 }
 
@@ -77,6 +85,9 @@ async fn told(
             write(&mut connection, first).await;
             if let Some(gone) = gone {
                 let _ = gone.await;
+            }
+            if late.is_empty() {
+                return;
             }
             let _ = connection.write_all(late).await;
             let mut rest = Vec::new();
@@ -176,7 +187,7 @@ async fn never_late_nothing_follows_in_an_upload_under_way() {
         ("Transfer-Encoding: chunked\n", "5\nearly\n", "0\n\n"),
     ];
     for (framing, early, late) in rows {
-        let (app, _go, mut noted) = told("", b"").await;
+        let (app, _go, mut noted) = told("", b" ").await;
         let frozen = Frozen::new(app).await;
         let mut client = frozen.ask("POST", "/documents", framing).await;
         client.send(early).await;
@@ -268,4 +279,40 @@ async fn never_late_a_client_that_reads_nothing_holds_nothing_open() {
     frozen.is_over().await;
     assert_eq!(client.rest().await.1, Closed::Reset);
     assert_eq!(frozen.site.cuts(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn kept_an_order_is_never_called_unsent_because_its_application_broke_off_after_the_end() {
+    let (app, go, mut noted) = told("", b"").await;
+    let frozen = Frozen::new(app).await;
+    let mut client = frozen.ask("POST", "/orders", "Content-Length: 3\n").await;
+    client.send("buy").await;
+    next(&mut noted).await;
+    sleep(Duration::from_millis(50)).await;
+    frozen.pass_the_deadline();
+    // The application hangs up without a word.
+    go.send(()).unwrap();
+    client.0.flush().await.unwrap();
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("\"outcome\":\"unknown\""), "{answer}");
+    frozen.site.entries(1, |entry| matches!(entry, Entry::OutcomeWithheld { .. })).await;
+    frozen.is_over().await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_sending_gets_to_read_why() {
+    for _ in 0..20 {
+        let (app, _go, mut noted) = told("", b" ").await;
+        let frozen = Frozen::new(app).await;
+        let mut client = frozen.ask("POST", "/documents", "Content-Length: 200000\n").await;
+        client.send("begin").await;
+        next(&mut noted).await;
+        frozen.pass_the_deadline();
+        client.0.write_all(&[b'x'; 199_995]).await.unwrap();
+        assert!(client.answer().await.starts_with("HTTP/1.1 401"));
+        // Everything was read off: the connection serves on.
+        client.get("/page", &frozen.token, "").await;
+        assert!(client.answer().await.starts_with("HTTP/1.1 401"));
+        frozen.is_over().await;
+    }
 }

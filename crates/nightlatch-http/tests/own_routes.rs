@@ -1,5 +1,12 @@
 //! The gateway's own routes: signing in and out, how the session is, and real input.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers fail the test they serve"
+)]
+
 mod common;
 
 use common::{Client, Making, OK, Site, recording};

@@ -1,5 +1,12 @@
 //! Requests that do not go on, and what exactly each is told: a table of request and answer.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers fail the test they serve"
+)]
+
 mod common;
 
 use common::{Client, Making, OK, Site, recording};

@@ -1,5 +1,12 @@
 //! Applications that fail, each in its own way: the client is told, and the session is none the worse for it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers fail the test they serve"
+)]
+
 mod common;
 
 use common::{Closed, Making, OK, Site, application, read_head, read_request, recording, write};
@@ -240,4 +247,28 @@ async fn an_answer_before_the_body_was_sent_ends_the_exchange_and_the_connection
     let (rest, closed) = client.rest().await;
     assert!(rest.is_empty() && matches!(closed, Closed::Fin | Closed::Reset));
     site.nothing_open(&token).await;
+}
+
+#[tokio::test]
+async fn nobody_is_told_to_continue_towards_an_application_that_is_not_there() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let expects = POST.replace("CREDENTIAL\n", "CREDENTIAL\nExpect: 100-continue\n").replace("buy", "");
+    assert_eq!(fails_and_closes(nobody, &expects).await, "502 application-unreachable");
+}
+
+/// The same for a client whose body nobody will read: its connection closes after the answer.
+async fn fails_and_closes(upstream: SocketAddr, request: &str) -> String {
+    let site = site(upstream).await;
+    let token = site.sign_in("trader").await;
+    let mut client = site.connect().await;
+    client
+        .send(
+            &request.replace("CREDENTIAL", &format!("Host: desk\nAuthorization: Bearer {}", token.reveal())),
+        )
+        .await;
+    let answer = client.answer().await;
+    let code = answer.split("urn:nightlatch:problem:").nth(1).and_then(|rest| rest.split('"').next());
+    assert!(client.rest().await.0.is_empty() && answer.contains("connection: close\r\n"), "{answer}");
+    site.nothing_open(&token).await;
+    format!("{} {}", &answer[9..12], code.unwrap_or_default())
 }

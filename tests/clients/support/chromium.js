@@ -70,8 +70,8 @@ export async function person(owner, browser, url, options = {}) {
       await page.locator("#ticket-result[data-result=done]").waitFor();
     },
     /** Touches nothing until it is over. */
-    async leaveIt() {
-      await page.locator("#sign-in-again").waitFor({ timeout: 30_000 });
+    async leaveIt(patienceMs = 30_000) {
+      await page.locator("#sign-in-again").waitFor({ timeout: patienceMs });
       await eventually("nothing being live", async () => {
         const live = await page.locator("#quotes-state, #news-state, #report-state").evaluateAll((states) =>
           states.filter((state) => state instanceof HTMLElement && state.dataset.state === "live").length,

@@ -63,11 +63,11 @@ export class Server {
   /**
    * @param {string} command
    * @param {string[]} args
-   * @param {{cwd?: string}} [options]
+   * @param {{cwd?: string, env?: Record<string, string>}} [options]
    */
-  constructor(command, args, { cwd } = {}) {
+  constructor(command, args, { cwd, env } = {}) {
     this.command = command;
-    this.child = spawn(command, args, { stdio: "pipe", cwd });
+    this.child = spawn(command, args, { stdio: "pipe", cwd, env: { ...process.env, ...env } });
     this.child.stdin.on("error", () => {});
     this.child.stdout.setEncoding("utf8").on("data", (text) => (this.stdout += text));
     this.child.stderr.setEncoding("utf8").on("data", (text) => (this.stderr += text));
@@ -107,5 +107,8 @@ export class Server {
   }
 }
 
-/** @param {string[]} args */
-export const startProgram = (args) => new Server(BINARY, args);
+/**
+ * @param {string[]} args
+ * @param {{cwd?: string, env?: Record<string, string>}} [options]
+ */
+export const startProgram = (args, options) => new Server(BINARY, args, options);

@@ -1,15 +1,17 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail the test they serve")]
+
 use super::*;
 use nightlatch_core::{Activity, Kind, Limits, Policy, Span, Subject};
 use nightlatch_engine::{Admission, Engine, ManualTime, OsTime, Running, Start, Tighter, TimeSource};
 
 /// A session, what it holds open, and its clock.
-struct Stage {
+pub(crate) struct Stage {
     running: Running,
-    guarded: Guarded,
+    pub(crate) guarded: Guarded,
     _data: tempfile::TempDir,
 }
 
-async fn stage(time: Box<dyn TimeSource>) -> Stage {
+pub(crate) async fn stage(time: Box<dyn TimeSource>) -> Stage {
     let data = tempfile::tempdir().unwrap();
     let limits = Limits::new(Span::from_secs(600), Span::from_secs(3600), Span::from_secs(60)).unwrap();
     let (engine, _) = Engine::open(data.path(), Policy { version: 1, limits }, time, "test").unwrap();

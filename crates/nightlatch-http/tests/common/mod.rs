@@ -310,7 +310,7 @@ pub async fn read_request(connection: &mut TcpStream) -> String {
         if whole {
             return text;
         }
-        let mut buffer = [0; 65_536];
+        let mut buffer = vec![0; 65_536];
         match connection.read(&mut buffer).await {
             Ok(0) | Err(_) => return String::new(),
             Ok(read) => seen.extend_from_slice(&buffer[..read]),
