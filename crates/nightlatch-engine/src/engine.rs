@@ -6,7 +6,7 @@
 
 use crate::{
     clock::Clock,
-    entry::{Entry, PolicyRecord},
+    entry::Entry,
     journal::{Journal, Then},
     room::Room,
     rules::Rules,
@@ -308,16 +308,6 @@ impl Engine {
     pub(crate) fn wake_timekeeper(&self) {
         if let Some(timekeeper) = self.timekeeper.get() {
             timekeeper.unpark();
-        }
-    }
-
-    pub(crate) fn policy_record(&self) -> PolicyRecord {
-        let limits = &self.policy.limits;
-        PolicyRecord {
-            version: self.policy.version,
-            idle_ms: limits.idle().as_millis(),
-            absolute_ms: limits.absolute().as_millis(),
-            warning_ms: limits.warning().as_millis(),
         }
     }
 }

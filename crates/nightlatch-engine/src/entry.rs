@@ -6,7 +6,7 @@
 //! since the Unix epoch, latenesses microseconds. People appear by pseudonym only. Fields are only ever added.
 
 use crate::session::{Facts, Session};
-use nightlatch_core::{CredentialHash, Deadline, EndReason, Kind, SessionId, Span, Time};
+use nightlatch_core::{CredentialHash, Deadline, EndReason, Kind, Policy, SessionId, Span, Time};
 use serde::{Deserialize, Serialize};
 
 /// One entry of the ledger.
@@ -215,6 +215,17 @@ pub struct PolicyRecord {
     pub absolute_ms: u64,
     /// Warning before the deadline.
     pub warning_ms: u64,
+}
+
+impl PolicyRecord {
+    pub(crate) fn of(policy: &Policy) -> PolicyRecord {
+        PolicyRecord {
+            version: policy.version,
+            idle_ms: policy.limits.idle().as_millis(),
+            absolute_ms: policy.limits.absolute().as_millis(),
+            warning_ms: policy.limits.warning().as_millis(),
+        }
+    }
 }
 
 /// An entry that recovery cannot read.

@@ -41,6 +41,7 @@ mod sync;
 mod table;
 mod time_source;
 mod upkeep;
+mod versions;
 mod wheel;
 
 pub use check::{Admission, Refusal};

@@ -13,12 +13,14 @@ use crate::{
     cell::Cell,
     clock::{Clock, ClockFault},
     engine::{Engine, Parts},
-    entry::{EndNote, Entry, EntryError, SessionStarted},
+    entry::{EndNote, Entry, EntryError, PolicyRecord, SessionStarted},
     found::{Found, Known},
+    limits::Lower,
     session::Session,
     slots::Slot,
     time_source::TimeSource,
     upkeep::{Disk, SessionRecord},
+    versions::versioned,
 };
 use nightlatch_core::{
     Activity, Deadline, EndReason, Generation, Policy, Register, SessionId, Span, Subject, Time, Verdict,
@@ -96,6 +98,9 @@ pub enum OpenError {
     /// The file with the node's name cannot be written.
     #[error("the node's name cannot be written: {0}")]
     NodeName(#[source] io::Error),
+    /// The file with the version of the policy cannot be written.
+    #[error("the version of the policy cannot be written: {0}")]
+    PolicyVersion(#[source] io::Error),
     /// The operating system gave no random bytes for the node's name.
     #[error(transparent)]
     Random(#[from] crate::secret::NoRandomness),
@@ -129,6 +134,7 @@ impl Engine {
     ) -> Result<(Engine, Recovery), OpenError> {
         let data = DataDir::open(dir)?;
         let node = node_name(&data)?;
+        let policy = versioned(&data, policy).map_err(OpenError::PolicyVersion)?;
         let keys = Keys::open(data.keys())?;
         let key = data.keys().join("ledger.key");
         let origin = format!("nightlatch.local/{node}");
@@ -188,11 +194,27 @@ impl Engine {
             version: version.to_owned(),
             clean,
             live: recovery.live as u64,
-            policy: engine.policy_record(),
+            policy: PolicyRecord::of(engine.policy()),
         });
+        engine.tighten_all(&mut recovery);
         engine.reserve_time(false);
         engine.commit()?;
         Ok((engine, recovery))
+    }
+
+    /// A policy that is tighter than the one before holds for every session at once; a looser one for none that runs.
+    fn tighten_all(&self, recovery: &mut Recovery) {
+        let limits = self.policy().limits;
+        for session in self.every_session().filter(|session| session.end().is_none()) {
+            let hard_end = session.facts.started.plus(limits.absolute());
+            let lower = Lower {
+                idle: Some(limits.idle()).filter(|idle| *idle < session.idle().span()),
+                hard_end: Some(hard_end).filter(|hard_end| *hard_end < session.hard_end().time()),
+                rule: "policy",
+            };
+            self.lower(&session, lower);
+            recovery.live -= usize::from(session.end().is_some());
+        }
     }
 
     /// Holds the clock against what is on record. Behind that it goes on from there, and is not to be trusted.

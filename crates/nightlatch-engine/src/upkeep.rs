@@ -116,8 +116,7 @@ impl Engine {
     pub(crate) fn snapshot(&self) {
         // Taken before the table is read: what comes in meanwhile is in the snapshot and in the tail, which is no harm.
         let size = self.journal().done();
-        let sessions = SessionPages { engine: self, page: Vec::new().into_iter(), last: None };
-        let records = sessions.map(|session| self.session_record(&session, size));
+        let records = self.every_session().map(|session| self.session_record(&session, size));
         let written = snapshot::write(self.data().snapshot(), size, records);
         if written.is_ok() {
             self.disk().snapshot_at = size;
@@ -134,6 +133,11 @@ impl Engine {
             end_entry: Some(session.end_entry()).filter(|entry| *entry < size),
             refused: session.refused(),
         }
+    }
+
+    /// Every session that is known, live or ended; those that come in meanwhile may or may not be among them.
+    pub(crate) fn every_session(&self) -> impl Iterator<Item = Arc<Session>> {
+        SessionPages { engine: self, page: Vec::new().into_iter(), last: None }
     }
 
     pub(crate) fn disk(&self) -> MutexGuard<'_, Disk> {

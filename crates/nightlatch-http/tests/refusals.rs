@@ -205,7 +205,7 @@ async fn who_holds_no_credential_of_ours_learns_nothing() {
         answer.lines().filter(|line| !line.starts_with("date:")).collect::<Vec<_>>().join("\n")
     };
     for kind in [FETCH, BROWSER, ""] {
-        let nobody = without_date(cast.raw(&format!("GET /page\n{kind}").trim()).await);
+        let nobody = without_date(cast.raw(format!("GET /page\n{kind}").trim()).await);
         for credential in [
             "Authorization: Bearer UNKNOWN",
             "Authorization: Bearer nlt_",

@@ -8,7 +8,7 @@
 
 use std::{
     fmt, fs,
-    io::{self, Write as _},
+    io::{self, ErrorKind, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -48,8 +48,12 @@ impl Signer {
         let pem = to_pem(secret.as_ref());
         let signer = Self::new(pair, name)?;
         let public_path = path.with_extension("vkey");
-        write_new(path, 0o600, pem.as_bytes())?;
-        write_new(&public_path, 0o644, format!("{}\n", signer.verifier).as_bytes())?;
+        // The secret comes last and whole: until it is there, there is no key, and another try begins anew.
+        if path.exists() {
+            return Err(KeyError::Write { path: path.to_owned(), source: ErrorKind::AlreadyExists.into() });
+        }
+        write_whole(&public_path, 0o644, format!("{}\n", signer.verifier).as_bytes())?;
+        write_whole(path, 0o600, pem.as_bytes())?;
         Ok(signer)
     }
 
@@ -137,11 +141,15 @@ pub enum KeyError {
     Name(VerifierKeyError),
 }
 
-fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), KeyError> {
+/// Puts a file in its place whole, or not at all.
+fn write_whole(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), KeyError> {
+    let prepared = path.with_added_extension("new");
     let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        let _ = fs::remove_file(&prepared);
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&prepared)?;
         file.write_all(bytes)?;
         file.sync_all()?;
+        fs::rename(&prepared, path)?;
         files::sync_parent(path)
     };
     write().map_err(|source| KeyError::Write { path: path.to_owned(), source })
@@ -196,7 +204,7 @@ mod tests {
         let path = dir.path().join("ledger.key");
         // RFC 8410, section 10.3: a key without its public half.
         let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
-        write_new(&path, 0o600, pem.as_bytes()).unwrap();
+        write_whole(&path, 0o600, pem.as_bytes()).unwrap();
         let signer = Signer::load(&path, "node-a.example").unwrap();
         let public = STANDARD.decode("Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=").unwrap();
         let verifier = VerifierKey::new("node-a.example", KeyKind::Log, public.try_into().unwrap());
@@ -207,7 +215,7 @@ mod tests {
     fn what_is_no_key_and_what_is_no_name_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ledger.key");
-        write_new(&path, 0o600, b"not a key").unwrap();
+        write_whole(&path, 0o600, b"not a key").unwrap();
         assert!(matches!(Signer::load(&path, "node-a.example"), Err(KeyError::Form { .. })));
         let other = dir.path().join("other.key");
         assert!(matches!(Signer::create(&other, "node a"), Err(KeyError::Name(_))));

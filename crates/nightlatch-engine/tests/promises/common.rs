@@ -77,11 +77,14 @@ impl House {
     }
 
     pub(crate) fn try_open(&self) -> Result<(Arc<Engine>, Recovery), OpenError> {
+        self.try_open_under(policy())
+    }
+
+    pub(crate) fn try_open_under(&self, policy: Policy) -> Result<(Arc<Engine>, Recovery), OpenError> {
         let options = Options { segment_bytes: self.segment_bytes };
         let disk: Arc<dyn Disk> = Arc::clone(&self.disk) as Arc<dyn Disk>;
         let source = Box::new(Arc::clone(&self.time));
-        let (engine, recovery) =
-            Engine::open_on(disk, options, self.folder.path(), policy(), source, "test")?;
+        let (engine, recovery) = Engine::open_on(disk, options, self.folder.path(), policy, source, "test")?;
         Ok((Arc::new(engine), recovery))
     }
 

@@ -1,7 +1,7 @@
 //! A restart: what ended stays ended, what fell due meanwhile is ended, what lives goes on with the deadline it had.
 
 use crate::common::*;
-use nightlatch_core::{EndReason, SessionId, Span, Time};
+use nightlatch_core::{EndReason, Limits, Policy, SessionId, Span, Time};
 use nightlatch_engine::{Engine, Lower};
 use std::{collections::BTreeMap, fs};
 
@@ -196,4 +196,44 @@ fn rewrite_snapshot(house: &House, keep: impl Fn(&str) -> bool) {
     let hash: String = nightlatch_engine::hash(&body).0.iter().map(|byte| format!("{byte:02x}")).collect();
     let foot = format!("{{\"records\":{},\"sha256\":\"{hash}\"}}\n", lines.len() - 1);
     fs::write(&path, body + &foot).unwrap();
+}
+
+#[test]
+fn never_longer_a_tighter_policy_holds_for_sessions_that_run_and_a_looser_one_does_not() {
+    let house = House::new();
+    let under = |idle, absolute| {
+        let [idle, absolute] = [idle, absolute].map(Span::from_millis);
+        let limits = Limits::new(idle, absolute, Span::from_millis(1)).unwrap();
+        house.try_open_under(Policy { version: 1, limits }).unwrap()
+    };
+    let (engine, _) = under(IDLE, ABSOLUTE);
+    let [first, second] = ["ada", "bob"].map(|name| sign_in(&engine, name).0.facts.id);
+    house.time.advance(10_000 * MS);
+    let third = sign_in(&engine, "cleo").0.facts.id;
+    engine.stop();
+    drop(engine);
+
+    let (engine, recovery) = under(2 * IDLE, 2 * ABSOLUTE);
+    let session = engine.session(first).unwrap();
+    assert_eq!((session.idle().span().as_millis(), session.hard_end().time()), (IDLE, at(ABSOLUTE)));
+    assert_eq!((engine.policy().version, recovery.live), (2, 3));
+    engine.stop();
+    drop((engine, session));
+
+    let (engine, recovery) = under(8_000, ABSOLUTE / 2);
+    assert_eq!((engine.policy().version, recovery.live), (3, 1));
+    for id in [first, second] {
+        let end = end_entry(&engine, id);
+        assert_eq!((&*end.reason, &*end.by, end.ended_at), ("policy_tightened", "policy", BEGIN + 10_000));
+    }
+    let session = engine.session(third).unwrap();
+    assert_eq!(
+        (session.idle().span().as_millis(), session.hard_end().time()),
+        (8_000, at(10_000 + ABSOLUTE / 2))
+    );
+    engine.stop();
+    drop((engine, session));
+
+    let (engine, _) = under(8_000, ABSOLUTE / 2);
+    assert_eq!(engine.policy().version, 3, "the same limits are the same version");
 }
