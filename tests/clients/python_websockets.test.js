@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { ask, signIn } from "./support/http.js";
+import { inUse, signIn } from "./support/http.js";
 import { shared } from "./support/later.js";
 import { ROOT, run } from "./support/program.js";
 import { startDeskSite } from "./support/site.js";
@@ -44,10 +44,12 @@ describe("python websockets", { concurrency: 3 }, () => {
    * @param {string} session
    */
   const useUntilOpen = (cookie, session) =>
-    eventually("the socket being open", async () => {
-      await ask(`${site.url}/api/positions`, { headers: { Cookie: cookie } });
-      return (await site.api("operator", `GET /v1/sessions/${session}`)).json().open > 0;
-    });
+    inUse(`${site.url}/api/positions`, cookie, () =>
+      eventually("the socket being open", async () => {
+        const { open, state } = (await site.api("operator", `GET /v1/sessions/${session}`)).json();
+        return open > 0 || state === "ended";
+      }),
+    );
 
   const quotes = () => `${site.url.replace("http:", "ws:")}/ws/quotes`;
 

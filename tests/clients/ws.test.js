@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { WebSocket } from "ws";
-import { ask, signIn } from "./support/http.js";
+import { inUse, signIn } from "./support/http.js";
 import { shared } from "./support/later.js";
 import { startDeskSite } from "./support/site.js";
 import { eventually } from "./support/wait.js";
@@ -13,7 +13,7 @@ const IDLE_MS = 4000;
 const MIB = 1024 * 1024;
 const ABSURD_US = 5_000_000;
 
-describe("ws", { concurrency: 3 }, () => {
+describe("ws", { concurrency: 2 }, () => {
   const file = shared(after);
   /** @type {Awaited<ReturnType<typeof startDeskSite>>} */
   let site;
@@ -26,6 +26,7 @@ describe("ws", { concurrency: 3 }, () => {
     return { cookie, session: await site.sessionOf(token) };
   }
 
+  const positions = () => `${site.url}/api/positions`;
   const address = (query = "") => `${site.url.replace("http:", "ws:")}/ws/quotes${query}`;
 
   /**
@@ -64,24 +65,26 @@ describe("ws", { concurrency: 3 }, () => {
       const { socket, messages, binary, errors, closed } = await openSocket(cookie, { perMessageDeflate });
       assert.equal(socket.extensions, perMessageDeflate ? "permessage-deflate" : "");
 
-      socket.send(JSON.stringify({ type: "echo", text: "Hafen \u2693" }));
-      // Half of it random: what cannot be compressed at all would grow beyond what the desk takes.
-      const bytes = Buffer.concat([randomBytes(MIB / 2), Buffer.alloc(MIB / 2)]);
-      socket.send(bytes);
-      // In fragments on the way up, and in fragments on the way down.
-      for (const [i, part] of ['{"type":"echo"', ',"text":"in ', 'three parts"}'].entries()) {
-        socket.send(part, { fin: i === 2 });
-      }
-      await eventually("the echo of one MiB", () => binary.length === 1);
-      assert.equal(digest(binary[0]), digest(bytes), "byte for byte");
-      socket.send(JSON.stringify({ type: "fragment", parts: 6, every_ms: 10 }));
-      const echoes = await eventually("both echoes", () => {
-        const found = messages.filter(({ type }) => type === "echo");
-        return found.length === 2 && found;
+      await inUse(positions(), cookie, async () => {
+        socket.send(JSON.stringify({ type: "echo", text: "Hafen \u2693" }));
+        // Half of it random: what cannot be compressed at all would grow beyond what the desk takes.
+        const bytes = Buffer.concat([randomBytes(MIB / 2), Buffer.alloc(MIB / 2)]);
+        socket.send(bytes);
+        // In fragments on the way up, and in fragments on the way down.
+        for (const [i, part] of ['{"type":"echo"', ',"text":"in ', 'three parts"}'].entries()) {
+          socket.send(part, { fin: i === 2 });
+        }
+        await eventually("the echo of one MiB", () => binary.length === 1);
+        assert.equal(digest(binary[0]), digest(bytes), "byte for byte");
+        socket.send(JSON.stringify({ type: "fragment", parts: 6, every_ms: 10 }));
+        const echoes = await eventually("both echoes", () => {
+          const found = messages.filter(({ type }) => type === "echo");
+          return found.length === 2 && found;
+        });
+        assert.deepEqual(echoes.map(({ text }) => text), ["Hafen \u2693", "in three parts"]);
+        const fragmented = await eventually("the fragmented message", () => messages.find((m) => m.type === "fragmented"));
+        assert.equal(fragmented.text, "harbour ".repeat(24));
       });
-      assert.deepEqual(echoes.map(({ text }) => text), ["Hafen \u2693", "in three parts"]);
-      const fragmented = await eventually("the fragmented message", () => messages.find((m) => m.type === "fragmented"));
-      assert.equal(fragmented.text, "harbour ".repeat(24));
 
       const { code, reason } = await closed;
       assert.deepEqual([code, reason], [3008, "idle_timeout"]);
@@ -96,12 +99,9 @@ describe("ws", { concurrency: 3 }, () => {
 
   test("200 sockets of one session are all closed with 3008, on both sides of the gateway", async () => {
     const { cookie, session } = await signedIn();
-    // Used while they are being opened, which may take a while.
-    const use = () => ask(`${site.url}/api/positions`, { headers: { Cookie: cookie } });
-    const using = setInterval(() => void use().catch(() => {}), 500);
-    const sockets = await Promise.all(
-      Array.from({ length: 200 }, () => openSocket(cookie, { query: "?rate=1" })),
-    ).finally(() => clearInterval(using));
+    const sockets = await inUse(positions(), cookie, () =>
+      Promise.all(Array.from({ length: 200 }, () => openSocket(cookie, { query: "?rate=1" }))),
+    );
     const closed = await Promise.all(sockets.map((socket) => socket.closed));
     assert.deepEqual([...new Set(closed.map(({ code, reason }) => `${code} ${reason}`))], ["3008 idle_timeout"]);
     const ended = await site.recorded(session, "session_ended");

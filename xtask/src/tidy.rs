@@ -25,14 +25,8 @@ const HOUSE: [(&str, &[&str]); 8] = [
 ];
 
 /// What asks the operating system for the time, and who may.
-const TIME: [&str; 6] = [
-    "SystemTime::now",
-    "Instant::now",
-    "clock_gettime",
-    "Timestamp::now",
-    "Zoned::now",
-    "UtcDateTime::now",
-];
+const TIME: [&str; 6] =
+    ["SystemTime::now", "Instant::now", "clock_gettime", "Timestamp::now", "Zoned::now", "UtcDateTime::now"];
 const CLOCK: &str = "crates/nightlatch-engine/src/clock.rs";
 
 /// What must not be in a commit.
@@ -68,11 +62,15 @@ fn arrows(wrong: &mut Vec<String>) -> Result<(), String> {
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let Some(name) = short_name(&package["name"]) else { continue };
         let Some(may_use) = house.get(name) else {
-            wrong.push(format!("crate `{name}` has no place in the house (xtask/src/tidy.rs, ARCHITECTURE.md)"));
+            wrong.push(format!(
+                "crate `{name}` has no place in the house (xtask/src/tidy.rs, ARCHITECTURE.md)"
+            ));
             continue;
         };
         let dependencies = package["dependencies"].as_array().into_iter().flatten();
-        for used in dependencies.filter(|used| used["kind"] != "dev").filter_map(|used| short_name(&used["name"])) {
+        for used in
+            dependencies.filter(|used| used["kind"] != "dev").filter_map(|used| short_name(&used["name"]))
+        {
             if !may_use.contains(&used) {
                 wrong.push(format!("crate `{name}` uses `{used}`, which it may not"));
             }
@@ -100,7 +98,10 @@ fn asks_for_time(file: &str, text: &str, wrong: &mut Vec<String>) {
     let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
     for (number, line) in shipped.lines().enumerate() {
         if let Some(call) = TIME.into_iter().find(|call| line.contains(call)) {
-            wrong.push(format!("{file}:{} asks for the time (`{call}`); only the engine's clock may", number + 1));
+            wrong.push(format!(
+                "{file}:{} asks for the time (`{call}`); only the engine's clock may",
+                number + 1
+            ));
         }
     }
 }
@@ -145,7 +146,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
             if !path.ends_with("node_modules") && !path.ends_with("target") {
                 collect(&path, files);
             }
-        } else if path.extension().is_some_and(|kind| ["rs", "js", "mjs", "ts"].iter().any(|known| kind == *known)) {
+        } else if path
+            .extension()
+            .is_some_and(|kind| ["rs", "js", "mjs", "ts"].iter().any(|known| kind == *known))
+        {
             files.push(path);
         }
     }

@@ -7,7 +7,9 @@ use std::fs;
 pub(crate) fn need_node() -> Result<(), String> {
     for program in ["node", "npm"] {
         if !has(program) {
-            return Err(format!("`{program}` is missing; install Node.js 20 or later (Debian: `apt install nodejs npm`)"));
+            return Err(format!(
+                "`{program}` is missing; install Node.js 20 or later (Debian: `apt install nodejs npm`)"
+            ));
         }
     }
     Ok(())
@@ -24,7 +26,8 @@ pub(crate) fn npm_ci(folder: &str) -> Result<(), String> {
         return Ok(());
     }
     in_folder(folder, "npm", &["ci", "--no-audit", "--no-fund", "--ignore-scripts"])?;
-    fs::write(&installed, lock).map_err(|error| format!("`{}` cannot be written: {error}", installed.display()))
+    fs::write(&installed, lock)
+        .map_err(|error| format!("`{}` cannot be written: {error}", installed.display()))
 }
 
 /// A cargo command of this version.
@@ -42,7 +45,9 @@ pub(crate) fn apt(program: &str, package: &str) -> Result<(), String> {
     }
     let root = in_folder("", "sh", &["-c", "test \"$(id -u)\" = 0"]).is_ok();
     if !root || !has("apt-get") {
-        return Err(format!("`{program}` is missing; install it (Debian: `apt install {package}`) and try again"));
+        return Err(format!(
+            "`{program}` is missing; install it (Debian: `apt install {package}`) and try again"
+        ));
     }
     in_folder("", "apt-get", &["update", "--quiet"])?;
     in_folder("", "apt-get", &["install", "--yes", "--quiet", "--no-install-recommends", package])

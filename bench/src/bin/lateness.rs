@@ -7,7 +7,12 @@
 //!
 //! Nothing is asserted: the figures are for reading, and their worth is that of the machine.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a measurement prints, and stops when it cannot measure")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a measurement prints, and stops when it cannot measure"
+)]
 
 use nightlatch_core::{Kind, Limits, Policy, Span, Subject, Time};
 use nightlatch_engine::{Engine, Entry, OsTime, Running, Start, Tighter};
@@ -27,9 +32,12 @@ const LEAD: Span = Span::from_secs(5);
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    println!("{SESSIONS} sessions, a WebSocket, an event stream and a download each; milliseconds after the deadline\n");
+    println!(
+        "{SESSIONS} sessions, a WebSocket, an event stream and a download each; milliseconds after the deadline\n"
+    );
     println!("{:<34} {:<10} {:>8} {:>8} {:>8} {:>8}", "", "channel", "cuts", "p50", "p99", "latest");
-    runtime.block_on(measure("spread over one second", |number| Span::from_millis(number * 1_000 / SESSIONS)));
+    runtime
+        .block_on(measure("spread over one second", |number| Span::from_millis(number * 1_000 / SESSIONS)));
     runtime.block_on(measure("all at one instant", |_| Span::ZERO));
 }
 
@@ -79,7 +87,8 @@ async fn measure(name: &str, due_after: fn(u64) -> Span) {
 
 fn row(name: &str, channel: &str, mut us: Vec<u64>) {
     us.sort_unstable();
-    let at = |part: f64| us.get(((us.len() as f64 - 1.0) * part) as usize).copied().unwrap_or(0) as f64 / 1_000.0;
+    let at =
+        |part: f64| us.get(((us.len() as f64 - 1.0) * part) as usize).copied().unwrap_or(0) as f64 / 1_000.0;
     println!("{name:<34} {channel:<10} {:>8} {:>8.2} {:>8.2} {:>8.2}", us.len(), at(0.5), at(0.99), at(1.0));
 }
 
@@ -163,7 +172,8 @@ async fn client(address: SocketAddr, path: &str, token: &str, engine: &Engine) -
         }
         _ => "",
     };
-    let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n{upgrade}\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n{upgrade}\r\n");
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut buffer = vec![0; 4096];
     loop {

@@ -58,7 +58,9 @@ pub(crate) enum SiteError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; another program may have it (`ss -ltnp`), or it needs more rights")]
+    #[error(
+        "cannot listen on {address}: {source}; another program may have it (`ss -ltnp`), or it needs more rights"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -108,7 +110,17 @@ impl Site {
         for key in keys {
             api_keys.add(&key.name, key.role, key.secret.reveal());
         }
-        Ok(Site { running, recovery, gateway, tls, gateway_listener, admin_listener, keys: api_keys, index, follower })
+        Ok(Site {
+            running,
+            recovery,
+            gateway,
+            tls,
+            gateway_listener,
+            admin_listener,
+            keys: api_keys,
+            index,
+            follower,
+        })
     }
 
     /// The engine.
@@ -133,12 +145,12 @@ impl Site {
 
     /// Answers until SIGTERM or SIGINT, then stops in order.
     pub(crate) async fn run(self) -> Result<(), SiteError> {
-        let Site { running, gateway, tls, gateway_listener, admin_listener, keys, index, follower, .. } = self;
+        let Site { running, gateway, tls, gateway_listener, admin_listener, keys, index, follower, .. } =
+            self;
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (stop, stopping) = watch::channel(false);
-        let state =
-            ApiState::new(Arc::clone(running.engine()), keys, Arc::clone(&index), stopping.clone());
+        let state = ApiState::new(Arc::clone(running.engine()), keys, Arc::clone(&index), stopping.clone());
         let mut parts = JoinSet::new();
         parts.spawn(gateway.serve(gateway_listener, tls, stopping.clone()));
         parts.spawn(admin::serve(admin_listener, api::router(state), stopping));
@@ -216,7 +228,8 @@ fn routes(patterns: &[RoutePattern]) -> Result<Vec<gateway_route::RoutePattern>,
 }
 
 fn say_recovery(recovery: &Recovery) {
-    let Recovery { clean, live, ended_while_down, clock_fault, torn_bytes, bad_slots, bad_snapshots } = recovery;
+    let Recovery { clean, live, ended_while_down, clock_fault, torn_bytes, bad_slots, bad_snapshots } =
+        recovery;
     tracing::info!(clean, live, ended_while_down, torn_bytes, bad_slots, "the session table is recovered");
     if let Some(fault) = clock_fault {
         tracing::error!(cause = fault.cause(), "the clock cannot be trusted: every session was ended");

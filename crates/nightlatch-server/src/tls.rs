@@ -58,9 +58,8 @@ fn load(files: &TlsFiles, provider: &rustls::crypto::CryptoProvider) -> Result<C
         let path = path.clone();
         move |source| TlsError::Pem { path, source }
     };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.cert)
-        .and_then(Iterator::collect)
-        .map_err(pem(&files.cert))?;
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_file_iter(&files.cert).and_then(Iterator::collect).map_err(pem(&files.cert))?;
     if chain.is_empty() {
         return Err(TlsError::Empty(files.cert.clone()));
     }

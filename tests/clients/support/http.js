@@ -68,3 +68,21 @@ export async function signIn(url, user) {
   if (answer.status !== 303 || !cookie) throw new Error(`not signed in: ${answer.status} ${answer.text}`);
   return { cookie, token: cookie.slice(cookie.indexOf("=") + 1) };
 }
+
+/**
+ * Does something while the session of this cookie is used, however long a busy machine takes for it. When it is done the session is left
+ * alone, and its idle limit begins to count.
+ * @template T
+ * @param {string} address of something whose reading is activity
+ * @param {string} cookie
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function inUse(address, cookie, work) {
+  const using = setInterval(() => void ask(address, { headers: { Cookie: cookie } }).catch(() => {}), 500);
+  try {
+    return await work();
+  } finally {
+    clearInterval(using);
+  }
+}

@@ -16,26 +16,16 @@ use super::url;
 /// A listener: an IP address and a port.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Mistake> {
     text.parse().map_err(|_| {
-        let mistake = Mistake::new(
-            Code::BadAddress,
-            format!("`{}` is not an IP address and port", quoted(text)),
-        );
+        let mistake =
+            Mistake::new(Code::BadAddress, format!("`{}` is not an IP address and port", quoted(text)));
         if let Ok(address) = text.parse::<IpAddr>() {
-            return mistake.hint(format!(
-                "add the port: `{}`",
-                SocketAddr::new(address, 8443)
-            ));
+            return mistake.hint(format!("add the port: `{}`", SocketAddr::new(address, 8443)));
         }
-        match text
-            .rsplit_once(':')
-            .map(|(host, port)| (host, port.parse::<u16>()))
-        {
-            Some(("", Ok(port))) => mistake.hint(format!(
-                "for every address of this machine write `0.0.0.0:{port}`"
-            )),
-            Some(("localhost", Ok(port))) => {
-                mistake.hint(format!("write the number: `127.0.0.1:{port}`"))
+        match text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
+            Some(("", Ok(port))) => {
+                mistake.hint(format!("for every address of this machine write `0.0.0.0:{port}`"))
             }
+            Some(("localhost", Ok(port))) => mistake.hint(format!("write the number: `127.0.0.1:{port}`")),
             Some((host, Ok(_))) if url::is_name(host) => {
                 mistake.hint("write the number of the address; names are not looked up here")
             }
@@ -46,14 +36,9 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Mistake> {
 
 /// A network or a single address.
 pub(super) fn network(text: &str) -> Result<IpNet, Mistake> {
-    let parsed = text
-        .parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     let net = parsed.map_err(|_| {
-        Mistake::new(
-            Code::BadNetwork,
-            format!("`{}` is not a network or an address", quoted(text)),
-        )
+        Mistake::new(Code::BadNetwork, format!("`{}` is not a network or an address", quoted(text)))
     })?;
     if net.prefix_len() == 0 {
         return Err(Mistake::new(
@@ -67,20 +52,13 @@ pub(super) fn network(text: &str) -> Result<IpNet, Mistake> {
             Code::BadNetwork,
             format!("`{net}` is an address inside a network, and could mean either"),
         )
-        .hint(format!(
-            "write the network, `{}`, or the address, `{}`",
-            net.trunc(),
-            net.addr()
-        )));
+        .hint(format!("write the network, `{}`, or the address, `{}`", net.trunc(), net.addr())));
     }
     if let IpAddr::V6(address) = net.addr()
         && let Some(v4) = address.to_ipv4_mapped()
     {
-        return Err(Mistake::new(
-            Code::BadNetwork,
-            format!("`{net}` is an IPv4 address written as IPv6"),
-        )
-        .hint(format!("write it as IPv4: `{v4}`")));
+        return Err(Mistake::new(Code::BadNetwork, format!("`{net}` is an IPv4 address written as IPv6"))
+            .hint(format!("write it as IPv4: `{v4}`")));
     }
     Ok(net)
 }
@@ -104,14 +82,8 @@ mod tests {
             ("0.0.0.0:8443", "0.0.0.0:8443"),
             ("[::1]:80", "[::1]:80"),
             ("127.0.0.1:0", "127.0.0.1:0"),
-            (
-                ":8443",
-                "bad-address: for every address of this machine write `0.0.0.0:8443`",
-            ),
-            (
-                "localhost:8443",
-                "bad-address: write the number: `127.0.0.1:8443`",
-            ),
+            (":8443", "bad-address: for every address of this machine write `0.0.0.0:8443`"),
+            ("localhost:8443", "bad-address: write the number: `127.0.0.1:8443`"),
             (
                 "desk.example.com:1",
                 "bad-address: write the number of the address; names are not looked up here",
@@ -132,22 +104,10 @@ mod tests {
             ("10.0.1.7", "10.0.1.7/32"),
             ("fd00::/8", "fd00::/8"),
             ("::1", "::1/128"),
-            (
-                "10.0.1.7/24",
-                "bad-network: write the network, `10.0.1.0/24`, or the address, `10.0.1.7`",
-            ),
-            (
-                "0.0.0.0/0",
-                "trusts-everyone: list the addresses of your own proxies, such as `10.0.1.0/24`",
-            ),
-            (
-                "::/0",
-                "trusts-everyone: list the addresses of your own proxies, such as `10.0.1.0/24`",
-            ),
-            (
-                "::ffff:10.0.0.1",
-                "bad-network: write it as IPv4: `10.0.0.1`",
-            ),
+            ("10.0.1.7/24", "bad-network: write the network, `10.0.1.0/24`, or the address, `10.0.1.7`"),
+            ("0.0.0.0/0", "trusts-everyone: list the addresses of your own proxies, such as `10.0.1.0/24`"),
+            ("::/0", "trusts-everyone: list the addresses of your own proxies, such as `10.0.1.0/24`"),
+            ("::ffff:10.0.0.1", "bad-network: write it as IPv4: `10.0.0.1`"),
             ("10.0.1.0/33", "bad-network: "),
             ("proxy.example.com", "bad-network: "),
         ] {

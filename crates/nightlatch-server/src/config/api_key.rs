@@ -29,10 +29,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "role",
-            form: Form::Choice(Words {
-                now: &["issuer", "checker", "operator", "auditor"],
-                later: &[],
-            }),
+            form: Form::Choice(Words { now: &["issuer", "checker", "operator", "auditor"], later: &[] }),
             need: Need::Required,
             status: Status::Now,
             example: "\"issuer\"",
@@ -121,16 +118,10 @@ fn source(notes: &mut Notes<'_>, table: &Table<'_>) -> Option<SecretSource> {
     let file = table.file(notes, "key_file");
     let env = table.text(notes, "key_env", variable);
     let hint = "give one of `key_file = \"secrets/..\"` and `key_env = \"..\"`";
-    match (
-        table.has("key_file"),
-        table.has("key_env"),
-        table.has("key"),
-    ) {
+    match (table.has("key_file"), table.has("key_env"), table.has("key")) {
         (true, true, _) => {
-            let mistake = Mistake::new(
-                Code::SecretSource,
-                "both `key_file` and `key_env` say where the secret is",
-            );
+            let mistake =
+                Mistake::new(Code::SecretSource, "both `key_file` and `key_env` say where the secret is");
             notes.blame(&table.at("key_env"), mistake.hint(hint));
             None
         }
@@ -149,10 +140,7 @@ fn variable(text: &str) -> Result<String, Mistake> {
     if begins && text.len() <= 100 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Ok(text.to_owned());
     }
-    Err(Mistake::new(
-        Code::BadName,
-        "this is not the name of an environment variable",
-    ))
+    Err(Mistake::new(Code::BadName, "this is not the name of an environment variable"))
 }
 
 // === impl Role ===

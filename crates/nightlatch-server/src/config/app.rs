@@ -32,10 +32,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "mode",
-            form: Form::Choice(Words {
-                now: &["enforce"],
-                later: &["observe"],
-            }),
+            form: Form::Choice(Words { now: &["enforce"], later: &["observe"] }),
             need: Need::Default("\"enforce\""),
             status: Status::Now,
             example: "\"enforce\"",
@@ -67,10 +64,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "activity",
-            form: Form::Choice(Words {
-                now: &["human", "requests"],
-                later: &["guard"],
-            }),
+            form: Form::Choice(Words { now: &["human", "requests"], later: &["guard"] }),
             need: Need::Default("\"human\""),
             status: Status::Now,
             example: "\"human\"",
@@ -94,10 +88,7 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "upgrades",
-            form: Form::Choices(Words {
-                now: &["websocket"],
-                later: &[],
-            }),
+            form: Form::Choices(Words { now: &["websocket"], later: &[] }),
             need: Need::Default("[\"websocket\"]"),
             status: Status::Now,
             example: "[\"websocket\"]",
@@ -117,24 +108,9 @@ pub(super) static SECTION: Section = Section {
             "[{ route = \"POST /orders/**\", authentication_age = \"5m\" }]",
             "Routes that need a fresh sign-in.",
         ),
-        Key::later(
-            "guard",
-            Form::Any,
-            "true",
-            "Puts the guard script into HTML pages.",
-        ),
-        Key::later(
-            "saved_work",
-            Form::Any,
-            "false",
-            "Keeps drafts and submissions.",
-        ),
-        Key::later(
-            "own_session",
-            Form::Any,
-            "true",
-            "Limits of its own, inside those of the session.",
-        ),
+        Key::later("guard", Form::Any, "true", "Puts the guard script into HTML pages."),
+        Key::later("saved_work", Form::Any, "false", "Keeps drafts and submissions."),
+        Key::later("own_session", Form::Any, "true", "Limits of its own, inside those of the session."),
     ],
 };
 
@@ -194,23 +170,14 @@ pub(crate) enum Upgrade {
 pub(super) fn read(notes: &mut Notes<'_>, root: &Table<'_>) -> Vec<(String, App)> {
     let tables = root.children(notes, &SECTION, "app", false);
     if tables.is_empty() && (!root.has("app") || root.is_empty_list("app")) {
-        let mistake = Mistake::new(
-            Code::NoApp,
-            "there is no `[[app]]`, so there is nothing to guard",
-        );
-        notes.blame(
-            "app",
-            mistake.hint("add one: `[[app]]` with `name`, `match` and `upstream`"),
-        );
+        let mistake = Mistake::new(Code::NoApp, "there is no `[[app]]`, so there is nothing to guard");
+        notes.blame("app", mistake.hint("add one: `[[app]]` with `name`, `match` and `upstream`"));
     }
     let mut list = Vec::new();
     let mut names: Vec<String> = Vec::new();
     let mut taken: Vec<Match> = Vec::new();
     for table in &tables {
-        list.extend(
-            read_one(notes, table, &mut names, &mut taken)
-                .map(|app| (table.path().to_owned(), app)),
-        );
+        list.extend(read_one(notes, table, &mut names, &mut taken).map(|app| (table.path().to_owned(), app)));
     }
     list
 }
@@ -222,44 +189,32 @@ fn read_one(
     taken: &mut Vec<Match>,
 ) -> Option<App> {
     let name = table.name(notes, names);
-    let mode = table.choice(notes, "mode", |word| {
-        (word == "enforce").then_some(Mode::Enforce)
-    });
+    let mode = table.choice(notes, "mode", |word| (word == "enforce").then_some(Mode::Enforce));
     let matches = Match::read(notes, table);
     if let Some(matches) = &matches {
         if taken.contains(matches) {
-            let mistake = Mistake::new(
-                Code::DuplicateMatch,
-                "another app answers for the same host and path",
-            );
-            notes.blame(
-                &table.at("match"),
-                mistake.hint("give each app a host or a path of its own"),
-            );
+            let mistake =
+                Mistake::new(Code::DuplicateMatch, "another app answers for the same host and path");
+            notes.blame(&table.at("match"), mistake.hint("give each app a host or a path of its own"));
         }
         taken.push(matches.clone());
     }
     let upstream = table.text(notes, "upstream", url::upstream);
     let activity = table.choice(notes, "activity", Activity::of);
-    let upgrades = table.choices(notes, "upgrades", |word| {
-        (word == "websocket").then_some(Upgrade::WebSocket)
-    });
+    let upgrades =
+        table.choices(notes, "upgrades", |word| (word == "websocket").then_some(Upgrade::WebSocket));
     let app_cookies = table.texts(notes, "app_cookies", cookie);
     let [public, passive, active] = ["public", "passive", "active"]
         .map(|list| app_routes::read(notes, table, list, matches.as_ref(), &upgrades));
-    for (path, pattern) in active
-        .iter()
-        .filter(|(_, pattern)| passive.iter().any(|(_, other)| other == pattern))
+    for (path, pattern) in
+        active.iter().filter(|(_, pattern)| passive.iter().any(|(_, other)| other == pattern))
     {
         let message = format!("`{pattern}` is in `active` and in `passive`; passive wins");
         let hint = "remove it from one of them";
-        notes.blame(
-            path,
-            Mistake::new(Code::ActiveAndPassive, message).hint(hint),
-        );
+        notes.blame(path, Mistake::new(Code::ActiveAndPassive, message).hint(hint));
     }
-    let [public, passive, active] = [public, passive, active]
-        .map(|list| list.into_iter().map(|(_, pattern)| pattern).collect());
+    let [public, passive, active] =
+        [public, passive, active].map(|list| list.into_iter().map(|(_, pattern)| pattern).collect());
     Some(App {
         name: name?,
         mode: mode?,
@@ -277,24 +232,16 @@ fn read_one(
 fn cookie(text: &str) -> Result<String, Mistake> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(token) {
-        let mistake = Mistake::new(
-            Code::BadCookie,
-            format!("`{}` is not the name of a cookie", quoted(text)),
-        );
+        let mistake =
+            Mistake::new(Code::BadCookie, format!("`{}` is not the name of a cookie", quoted(text)));
         return Err(mistake.hint("letters, digits and !#$%&'*+-.^_`|~, no wildcards: `JSESSIONID`"));
     }
     let lower = text.to_ascii_lowercase();
-    let bare = ["__host-", "__secure-"]
-        .iter()
-        .find_map(|front| lower.strip_prefix(front))
-        .unwrap_or(&lower);
+    let bare = ["__host-", "__secure-"].iter().find_map(|front| lower.strip_prefix(front)).unwrap_or(&lower);
     if bare.starts_with("nightlatch") {
         let mistake = Mistake::new(
             Code::OwnCookie,
-            format!(
-                "`{}` is a cookie of Nightlatch's own and never reaches an app",
-                quoted(text)
-            ),
+            format!("`{}` is a cookie of Nightlatch's own and never reaches an app", quoted(text)),
         );
         return Err(mistake.hint("name the cookies that the app itself sets"));
     }

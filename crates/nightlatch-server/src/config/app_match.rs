@@ -66,10 +66,7 @@ impl Match {
         let table = app.child(notes, &SECTION, "match")?;
         let host = table.text(notes, "host", host);
         let path = table.text(notes, "path", route::prefix);
-        Some(Self {
-            host: host?,
-            path: path?,
-        })
+        Some(Self { host: host?, path: path? })
     }
 }
 

@@ -36,17 +36,12 @@ pub(super) fn read(
                     .hint("name the routes that need no session, such as `GET /assets/**`"),
             })
         } else if !pattern.can_match_under(prefix) {
-            let message = format!(
-                "`{pattern}` is outside of `{}`, where this app is",
-                quoted(prefix)
-            );
+            let message = format!("`{pattern}` is outside of `{}`, where this app is", quoted(prefix));
             Some(
-                Mistake::new(Code::NeverMatches, message).hint(
-                    "patterns are matched on the whole path, with the path of the app in front",
-                ),
+                Mistake::new(Code::NeverMatches, message)
+                    .hint("patterns are matched on the whole path, with the path of the app in front"),
             )
-        } else if pattern.method.as_deref() == Some("WS") && !upgrades.contains(&Upgrade::WebSocket)
-        {
+        } else if pattern.method.as_deref() == Some("WS") && !upgrades.contains(&Upgrade::WebSocket) {
             let message = format!("`{pattern}` never happens, as this app allows no WebSocket");
             Some(
                 Mistake::new(Code::NeverMatches, message)

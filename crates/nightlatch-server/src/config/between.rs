@@ -15,19 +15,10 @@ use super::notes::Notes;
 
 /// The listeners against each other, and against what browsers need.
 pub(super) fn listeners(notes: &mut Notes<'_>, listen: &Listen) {
-    let Listen {
-        gateway,
-        admin,
-        public_url,
-        ..
-    } = listen;
-    let overlap =
-        gateway.ip() == admin.ip() || gateway.ip().is_unspecified() || admin.ip().is_unspecified();
+    let Listen { gateway, admin, public_url, .. } = listen;
+    let overlap = gateway.ip() == admin.ip() || gateway.ip().is_unspecified() || admin.ip().is_unspecified();
     if gateway.port() == admin.port() && gateway.port() != 0 && overlap {
-        let message = format!(
-            "`listen.gateway` and `listen.admin` would both take port {}",
-            gateway.port()
-        );
+        let message = format!("`listen.gateway` and `listen.admin` would both take port {}", gateway.port());
         notes.blame(
             "listen.admin",
             Mistake::new(Code::SameAddress, message).hint("give each a port of its own"),
@@ -38,29 +29,21 @@ pub(super) fn listeners(notes: &mut Notes<'_>, listen: &Listen) {
             "`listen.admin` is {admin}, so API keys and the record can cross the network unencrypted"
         );
         let hint = "keep it on loopback, or let only something that encrypts reach it";
-        notes.blame(
-            "listen.admin",
-            Mistake::new(Code::AdminInClear, message).hint(hint),
-        );
+        notes.blame("listen.admin", Mistake::new(Code::AdminInClear, message).hint(hint));
     }
     if let Some(url) = public_url.as_ref().filter(|url| !url.https) {
         if !listen.tls.is_empty() {
-            let message =
-                format!("`tls` makes the gateway speak https, but `public_url` is `{url}`");
+            let message = format!("`tls` makes the gateway speak https, but `public_url` is `{url}`");
             notes.blame(
                 "listen.public_url",
-                Mistake::new(Code::CookieNotSecure, message)
-                    .hint("write `public_url` with `https://`"),
+                Mistake::new(Code::CookieNotSecure, message).hint("write `public_url` with `https://`"),
             );
         } else if !url.is_loopback() {
             let message = format!(
                 "browsers would come to `{url}` without TLS, so the session cookie could be read on the way"
             );
             let hint = "write `public_url` with `https://`, and let the gateway (`tls`) or a proxy encrypt";
-            notes.blame(
-                "listen.public_url",
-                Mistake::new(Code::CookieNotSecure, message).hint(hint),
-            );
+            notes.blame("listen.public_url", Mistake::new(Code::CookieNotSecure, message).hint(hint));
         }
     }
     if listen.tls.is_empty() && !gateway.ip().is_loopback() {
@@ -76,10 +59,7 @@ pub(super) fn listeners(notes: &mut Notes<'_>, listen: &Listen) {
             "`listen.gateway` is {gateway}, which is not loopback, and nothing says that browsers come over https"
         );
         let hint = format!("set `tls`; or, behind a proxy that encrypts, set {missing}");
-        notes.blame(
-            "listen.gateway",
-            Mistake::new(Code::CookieNotSecure, message).hint(hint),
-        );
+        notes.blame("listen.gateway", Mistake::new(Code::CookieNotSecure, message).hint(hint));
     }
 }
 
@@ -92,25 +72,12 @@ pub(super) fn demo(notes: &mut Notes<'_>, listen: &Listen, identity: &Identity) 
     let reachable = [
         ("listen.gateway", open(listen.gateway)),
         ("listen.admin", open(listen.admin)),
-        (
-            "listen.public_url",
-            listen
-                .public_url
-                .as_ref()
-                .is_some_and(|url| !url.is_loopback()),
-        ),
-        (
-            "listen.trusted_proxies",
-            listen
-                .trusted_proxies
-                .iter()
-                .any(|net| !net.addr().is_loopback()),
-        ),
+        ("listen.public_url", listen.public_url.as_ref().is_some_and(|url| !url.is_loopback())),
+        ("listen.trusted_proxies", listen.trusted_proxies.iter().any(|net| !net.addr().is_loopback())),
     ];
     for (key, _) in reachable.into_iter().filter(|(_, open)| *open) {
-        let message = format!(
-            "`{key}` is not loopback, and `[identity.demo]` lets anybody sign in as anybody"
-        );
+        let message =
+            format!("`{key}` is not loopback, and `[identity.demo]` lets anybody sign in as anybody");
         let hint = "remove `[identity.demo]`, or use loopback everywhere: `127.0.0.1`";
         notes.blame(key, Mistake::new(Code::DemoNotLoopback, message).hint(hint));
     }
@@ -119,15 +86,10 @@ pub(super) fn demo(notes: &mut Notes<'_>, listen: &Listen, identity: &Identity) 
 /// The apps, in the order of the file, against our own listeners.
 pub(super) fn upstreams(notes: &mut Notes<'_>, listen: &Listen, apps: &[(String, App)]) {
     for (path, app) in apps {
-        for (key, address) in [
-            ("listen.gateway", listen.gateway),
-            ("listen.admin", listen.admin),
-        ] {
+        for (key, address) in [("listen.gateway", listen.gateway), ("listen.admin", listen.admin)] {
             if app.upstream.reaches(address) {
-                let message = format!(
-                    "`{}` is `{key}` itself, so requests would come back here",
-                    app.upstream
-                );
+                let message =
+                    format!("`{}` is `{key}` itself, so requests would come back here", app.upstream);
                 notes.blame(
                     &format!("{path}.upstream"),
                     Mistake::new(Code::UpstreamIsUs, message).hint("write where the app listens"),
@@ -140,11 +102,10 @@ pub(super) fn upstreams(notes: &mut Notes<'_>, listen: &Listen, apps: &[(String,
 /// Whether any session could ever start.
 pub(super) fn sign_in(notes: &mut Notes<'_>, identity: &Identity, api_keys: &[ApiKey]) {
     if identity.demo.is_empty() && !api_keys.iter().any(|key| key.role == Role::Issuer) {
-        let message = "no session can start: there is no sign-in, and no `[[api_key]]` with the role `issuer`";
-        let hint = "add an `[[api_key]]` with `role = \"issuer\"`, or for a demo on loopback `[identity.demo]`";
-        notes.blame(
-            "identity",
-            Mistake::new(Code::NobodyCanSignIn, message).hint(hint),
-        );
+        let message =
+            "no session can start: there is no sign-in, and no `[[api_key]]` with the role `issuer`";
+        let hint =
+            "add an `[[api_key]]` with `role = \"issuer\"`, or for a demo on loopback `[identity.demo]`";
+        notes.blame("identity", Mistake::new(Code::NobodyCanSignIn, message).hint(hint));
     }
 }

@@ -12,13 +12,7 @@ use super::code::Code;
 use super::mistake::Mistake;
 use super::source::quoted;
 
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// A length of time in milliseconds; never zero and never over a year when it comes from a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,8 +30,9 @@ impl Millis {
     /// Reads what stands in the file.
     pub(super) fn parse(text: &str) -> Result<Self, Mistake> {
         let sum = sum(text).ok_or_else(|| {
-            Mistake::new(Code::BadDuration, format!("`{}` is not a duration", quoted(text)))
-                .hint("write numbers with the units d, h, m, s or ms, the greatest first: `15m`, `1h30m`, `250ms`")
+            Mistake::new(Code::BadDuration, format!("`{}` is not a duration", quoted(text))).hint(
+                "write numbers with the units d, h, m, s or ms, the greatest first: `15m`, `1h30m`, `250ms`",
+            )
         })?;
         if sum == 0 {
             return Err(Mistake::new(
@@ -46,10 +41,7 @@ impl Millis {
             ));
         }
         if sum > Self::LONGEST.0 {
-            let message = format!(
-                "`{}` is longer than a year, so it would limit nothing",
-                quoted(text)
-            );
+            let message = format!("`{}` is longer than a year, so it would limit nothing", quoted(text));
             return Err(Mistake::new(Code::BadDuration, message));
         }
         Ok(Self(sum))
@@ -61,15 +53,9 @@ fn sum(text: &str) -> Option<u64> {
     let mut sum = 0_u64;
     let mut units = UNITS.iter();
     loop {
-        let (number, after) = rest.split_at(
-            rest.find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(rest.len()),
-        );
-        let (unit, after) = after.split_at(
-            after
-                .find(|c: char| !c.is_ascii_lowercase())
-                .unwrap_or(after.len()),
-        );
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+        let (unit, after) =
+            after.split_at(after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len()));
         let (_, millis) = units.find(|(name, _)| *name == unit)?;
         sum = sum.saturating_add(number.parse::<u64>().ok()?.saturating_mul(*millis));
         rest = after;
@@ -91,11 +77,7 @@ impl fmt::Display for Millis {
                 rest %= millis;
             }
         }
-        if self.0 == 0 {
-            f.write_str("0ms")
-        } else {
-            Ok(())
-        }
+        if self.0 == 0 { f.write_str("0ms") } else { Ok(()) }
     }
 }
 
@@ -140,11 +122,7 @@ mod tests {
             ("18446744073709551615d", None),
         ];
         for (text, expected) in rows {
-            assert_eq!(
-                Millis::parse(text).ok().map(|millis| millis.0),
-                expected,
-                "{text}"
-            );
+            assert_eq!(Millis::parse(text).ok().map(|millis| millis.0), expected, "{text}");
         }
     }
 

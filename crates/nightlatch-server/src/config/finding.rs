@@ -62,10 +62,7 @@ impl Findings {
     }
 
     fn count(&self, level: Level) -> usize {
-        self.list
-            .iter()
-            .filter(|finding| finding.code.level() == level)
-            .count()
+        self.list.iter().filter(|finding| finding.code.level() == level).count()
     }
 }
 

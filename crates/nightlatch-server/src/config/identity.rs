@@ -25,12 +25,7 @@ pub(super) static SECTION: Section = Section {
             example: "[identity.demo]",
             means: "Sign-in by choosing a name from a list.",
         },
-        Key::later(
-            "oidc",
-            Form::Table,
-            "",
-            "Sign-in at an OpenID Connect provider.",
-        ),
+        Key::later("oidc", Form::Table, "", "Sign-in at an OpenID Connect provider."),
     ],
 };
 
@@ -114,8 +109,7 @@ impl Identity {
             };
             notes.blame(
                 &demo.at("users"),
-                mistake
-                    .hint("add one: `users = [{ name = \"alice\" }]`, or remove `[identity.demo]`"),
+                mistake.hint("add one: `users = [{ name = \"alice\" }]`, or remove `[identity.demo]`"),
             );
         }
         let mut list = Vec::new();
@@ -126,11 +120,7 @@ impl Identity {
             let groups = table.texts(notes, "groups", |text| plain(text, &[',']));
             let Some(name) = name else { continue };
             table.only_one(notes, &name, &mut names);
-            list.push(DemoUser {
-                display: display.unwrap_or_else(|| name.clone()),
-                name,
-                groups,
-            });
+            list.push(DemoUser { display: display.unwrap_or_else(|| name.clone()), name, groups });
         }
         Some(Self { demo: list })
     }
@@ -140,10 +130,7 @@ impl Identity {
 fn plain(text: &str, without: &[char]) -> Result<String, Mistake> {
     not_empty(text)?;
     if text.trim() != text || text.contains(|c: char| c.is_control() || without.contains(&c)) {
-        let mistake = Mistake::new(
-            Code::BadName,
-            format!("`{}` cannot be a name", quoted(text)),
-        );
+        let mistake = Mistake::new(Code::BadName, format!("`{}` cannot be a name", quoted(text)));
         return Err(mistake.hint("leave out commas, control characters and spaces at the ends"));
     }
     Ok(text.to_owned())

@@ -118,20 +118,12 @@ impl Section {
 
     /// How the table is called in a sentence.
     pub(super) fn called(&self) -> &'static str {
-        if self.header.starts_with('[') {
-            self.header
-        } else {
-            self.path
-        }
+        if self.header.starts_with('[') { self.header } else { self.path }
     }
 
     /// The known key that `name` was probably meant to be.
     pub(super) fn nearest(&self, name: &str) -> Option<&'static Key> {
-        nearest(
-            name,
-            self.keys.iter().filter(|key| key.status == Status::Now),
-            |key| key.name,
-        )
+        nearest(name, self.keys.iter().filter(|key| key.status == Status::Now), |key| key.name)
     }
 
     /// The path of a key of this table.
@@ -150,46 +142,27 @@ pub(super) fn find(path: &str) -> Option<(&'static Section, &'static Key)> {
 /// A table other than `path` that has a key of this name, for a key that stands in the wrong place.
 pub(super) fn elsewhere(name: &str, path: &str) -> Option<&'static Section> {
     let has = |section: &&&Section| {
-        section.path != path
-            && section
-                .key(name)
-                .is_some_and(|key| key.status == Status::Now)
+        section.path != path && section.key(name).is_some_and(|key| key.status == Status::Now)
     };
     SECTIONS.iter().find(has).copied()
 }
 
 /// The candidate whose name is nearest to what was typed, if any is near enough to be a slip.
-pub(super) fn nearest<T>(
-    typed: &str,
-    of: impl Iterator<Item = T>,
-    name: impl Fn(&T) -> &str,
-) -> Option<T> {
+pub(super) fn nearest<T>(typed: &str, of: impl Iterator<Item = T>, name: impl Fn(&T) -> &str) -> Option<T> {
     // The distance costs time in the square of the length, and no key is long.
     if typed.len() > 40 {
         return None;
     }
-    let allowed = if typed.len() < 3 {
-        0
-    } else {
-        1 + typed.len() / 4
-    };
+    let allowed = if typed.len() < 3 { 0 } else { 1 + typed.len() / 4 };
     let typed = typed.to_lowercase();
-    let slips =
-        |candidate: &T| strsim::damerau_levenshtein(&typed, &name(candidate).to_lowercase());
-    let near = of
-        .map(|candidate| (slips(&candidate), candidate))
-        .filter(|(slips, _)| *slips <= allowed);
-    near.min_by_key(|(slips, _)| *slips)
-        .map(|(_, candidate)| candidate)
+    let slips = |candidate: &T| strsim::damerau_levenshtein(&typed, &name(candidate).to_lowercase());
+    let near = of.map(|candidate| (slips(&candidate), candidate)).filter(|(slips, _)| *slips <= allowed);
+    near.min_by_key(|(slips, _)| *slips).map(|(_, candidate)| candidate)
 }
 
 /// `table.name`, or `name` at the top.
 pub(super) fn join(table: &str, name: &str) -> String {
-    if table.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{table}.{name}")
-    }
+    if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") }
 }
 
 // === impl Key ===
@@ -209,14 +182,7 @@ impl Key {
         example: &'static str,
         means: &'static str,
     ) -> Self {
-        Self {
-            name,
-            form,
-            need: Need::Optional(""),
-            status: Status::NotYet,
-            example,
-            means,
-        }
+        Self { name, form, need: Need::Optional(""), status: Status::NotYet, example, means }
     }
 }
 
@@ -284,11 +250,7 @@ mod tests {
     fn every_table_is_a_key_of_the_table_above_it() {
         for section in SECTIONS.iter().filter(|section| !section.path.is_empty()) {
             let (_, key) = find(section.path).unwrap();
-            assert!(
-                matches!(key.form, Form::Table | Form::Tables | Form::TableOrTables),
-                "{}",
-                section.path
-            );
+            assert!(matches!(key.form, Form::Table | Form::Tables | Form::TableOrTables), "{}", section.path);
         }
     }
 
@@ -296,11 +258,7 @@ mod tests {
     fn every_example_is_toml() {
         let keys = SECTIONS.iter().flat_map(|section| section.keys);
         for key in keys.filter(|key| !key.example.is_empty() && !key.is_header()) {
-            assert!(
-                toml::de::DeValue::parse(key.example).is_ok(),
-                "{}",
-                key.example
-            );
+            assert!(toml::de::DeValue::parse(key.example).is_ok(), "{}", key.example);
             assert!(!key.means.is_empty(), "{}", key.name);
         }
     }
@@ -314,16 +272,9 @@ mod tests {
             ("zzz", None),
             ("x", None),
         ] {
-            assert_eq!(
-                policy::SECTION.nearest(typed).map(|key| key.name),
-                expected,
-                "{typed}"
-            );
+            assert_eq!(policy::SECTION.nearest(typed).map(|key| key.name), expected, "{typed}");
         }
         assert!(policy::SECTION.nearest(&"i".repeat(100_000)).is_none());
-        assert_eq!(
-            elsewhere("idle", "listen").map(|section| section.path),
-            Some("policy")
-        );
+        assert_eq!(elsewhere("idle", "listen").map(|section| section.path), Some("policy"));
     }
 }

@@ -134,13 +134,7 @@ impl Listen {
         let trusted_proxies = table.texts(notes, "trusted_proxies", address::network);
         let public_url = table.text(notes, "public_url", url::origin);
         let tls = tls(notes, &table);
-        Some(Self {
-            gateway: gateway?,
-            admin: admin?,
-            trusted_proxies,
-            public_url,
-            tls,
-        })
+        Some(Self { gateway: gateway?, admin: admin?, trusted_proxies, public_url, tls })
     }
 }
 
@@ -151,10 +145,7 @@ fn tls(notes: &mut Notes<'_>, listen: &Table<'_>) -> Vec<TlsFiles> {
             Code::EmptyValue,
             "a list of no certificates is plain http, but looks as if it were not",
         );
-        notes.blame(
-            &listen.at("tls"),
-            mistake.hint("name a certificate, or remove `tls`"),
-        );
+        notes.blame(&listen.at("tls"), mistake.hint("name a certificate, or remove `tls`"));
     }
     let mut list = Vec::new();
     for table in tables {

@@ -18,11 +18,7 @@ pub(super) struct Mistake {
 
 impl Mistake {
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            hint: None,
-        }
+        Self { code, message: message.into(), hint: None }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -42,35 +38,22 @@ pub(super) fn not_empty(text: &str) -> Result<&str, Mistake> {
 
 /// What to say about a part of the format that this version does not enforce; `what` is a key or a key and its value.
 pub(super) fn not_yet(what: &str) -> Mistake {
-    let message =
-        format!("{what} is part of the configuration format, but this version does not enforce it");
-    Mistake::new(Code::NotYet, message)
-        .hint("remove it; it will be taken by the version that enforces it")
+    let message = format!("{what} is part of the configuration format, but this version does not enforce it");
+    Mistake::new(Code::NotYet, message).hint("remove it; it will be taken by the version that enforces it")
 }
 
 /// The word for which `of` has a meaning, or what to say about another; `path` is the key without indexes.
-pub(super) fn choose<T>(
-    path: &str,
-    text: &str,
-    of: impl Fn(&str) -> Option<T>,
-) -> Result<T, Mistake> {
+pub(super) fn choose<T>(path: &str, text: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Mistake> {
     let words = match key::find(path).map(|(_, key)| key.form) {
         Some(Form::Choice(words) | Form::Choices(words)) => words,
-        _ => Words {
-            now: &[],
-            later: &[],
-        },
+        _ => Words { now: &[], later: &[] },
     };
     if words.later.contains(&text) {
         let takes = words.now.join("`, `");
-        return Err(not_yet(&format!("`{text}` for `{path}`"))
-            .hint(format!("this version takes `{takes}`")));
+        return Err(not_yet(&format!("`{text}` for `{path}`")).hint(format!("this version takes `{takes}`")));
     }
     of(text).ok_or_else(|| {
-        let mistake = Mistake::new(
-            Code::BadChoice,
-            format!("`{path}` does not take `{}`", quoted(text)),
-        );
+        let mistake = Mistake::new(Code::BadChoice, format!("`{path}` does not take `{}`", quoted(text)));
         match key::nearest(text, words.now.iter(), |word| word) {
             Some(word) => mistake.hint(format!("did you mean `{word}`?")),
             None => mistake.hint(format!("it takes `{}`", words.now.join("`, `"))),
@@ -98,11 +81,7 @@ pub(super) fn unknown(section: &Section, name: &str) -> Mistake {
         };
         return mistake.hint(format!("`{name}` belongs to {place}"));
     }
-    let known: Vec<&str> = section
-        .keys
-        .iter()
-        .filter(|key| key.status == Status::Now)
-        .map(|key| key.name)
-        .collect();
+    let known: Vec<&str> =
+        section.keys.iter().filter(|key| key.status == Status::Now).map(|key| key.name).collect();
     mistake.hint(format!("known here: `{}`", known.join("`, `")))
 }

@@ -105,13 +105,7 @@ pub(crate) fn read(text: &str, file: &Path) -> Reading {
         None
     };
     let config = config.filter(|_| !notes.refused());
-    Reading {
-        config,
-        findings: Findings {
-            file: file.display().to_string(),
-            list: notes.into_findings(),
-        },
-    }
+    Reading { config, findings: Findings { file: file.display().to_string(), list: notes.into_findings() } }
 }
 
 fn read_tables(notes: &mut Notes<'_>, tree: &DeTable<'_>) -> Option<Config> {
@@ -160,20 +154,14 @@ fn syntax(notes: &mut Notes<'_>, broken: &[toml::de::Error]) {
     let is_duplicate = |error: &toml::de::Error| error.message().contains("duplicate key");
     // After a header that is not understood the keys of two tables run together, which is no mistake of its own.
     let only_duplicates = broken.iter().all(is_duplicate);
-    for error in broken
-        .iter()
-        .filter(|error| only_duplicates || !is_duplicate(error))
-    {
+    for error in broken.iter().filter(|error| only_duplicates || !is_duplicate(error)) {
         let hint = if is_duplicate(error) {
             "a key is written once in its table; remove one of them"
         } else {
             "TOML is `key = value`, one to a line, with text and durations in double quotes: `idle = \"15m\"`"
         };
-        let mistake = Mistake::new(
-            Code::BadToml,
-            format!("this is not TOML: {}", error.message()),
-        )
-        .hint(hint);
+        let mistake =
+            Mistake::new(Code::BadToml, format!("this is not TOML: {}", error.message())).hint(hint);
         notes.blame_span(error.span(), "", mistake);
     }
     notes.keep_first_of_each_line();

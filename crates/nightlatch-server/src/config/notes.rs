@@ -27,12 +27,7 @@ pub(super) struct Notes<'a> {
 impl<'a> Notes<'a> {
     /// `base` is the folder that paths in the file are relative to.
     pub(super) fn new(source: Source<'a>, base: PathBuf) -> Self {
-        Self {
-            source,
-            base,
-            seen: BTreeMap::new(),
-            found: Vec::new(),
-        }
+        Self { source, base, seen: BTreeMap::new(), found: Vec::new() }
     }
 
     /// Remembers where something stands.
@@ -52,12 +47,7 @@ impl<'a> Notes<'a> {
             match self.seen.get(at) {
                 Some(span) => break Some(span.clone()),
                 None if at.is_empty() => break None,
-                None => {
-                    at = at
-                        .rfind(['.', '['])
-                        .and_then(|end| at.get(..end))
-                        .unwrap_or_default()
-                }
+                None => at = at.rfind(['.', '[']).and_then(|end| at.get(..end)).unwrap_or_default(),
             }
         };
         self.blame_span(span, &without_indexes(path), mistake);
@@ -66,32 +56,16 @@ impl<'a> Notes<'a> {
     /// Notes a mistake at a place of its own, such as a syntax error.
     pub(super) fn blame_span(&mut self, span: Option<Range<usize>>, key: &str, mistake: Mistake) {
         let hint = mistake.hint.unwrap_or_else(|| example_of(key));
-        let nowhere = || Place {
-            line: 1,
-            column: 1,
-            text: String::new(),
-            caret: 0,
-            width: 1,
-        };
-        let place = span
-            .as_ref()
-            .map_or_else(nowhere, |span| self.source.place(span));
-        let finding = Finding {
-            code: mistake.code,
-            key: key.to_owned(),
-            place,
-            message: mistake.message,
-            hint,
-        };
-        self.found
-            .push((span.map_or(0, |span| span.start), finding));
+        let nowhere = || Place { line: 1, column: 1, text: String::new(), caret: 0, width: 1 };
+        let place = span.as_ref().map_or_else(nowhere, |span| self.source.place(span));
+        let finding =
+            Finding { code: mistake.code, key: key.to_owned(), place, message: mistake.message, hint };
+        self.found.push((span.map_or(0, |span| span.start), finding));
     }
 
     /// Whether anything was noted that refuses the file.
     pub(super) fn refused(&self) -> bool {
-        self.found
-            .iter()
-            .any(|(_, finding)| finding.code.level() == Level::Error)
+        self.found.iter().any(|(_, finding)| finding.code.level() == Level::Error)
     }
 
     /// The findings, in the order of the file.

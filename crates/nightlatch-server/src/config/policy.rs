@@ -46,31 +46,11 @@ pub(super) static SECTION: Section = Section {
             example: "\"2m\"",
             means: "How long before the deadline the user is warned. Under 20 seconds is reported, see WCAG 2.2.1.",
         },
-        Key::later(
-            "preset",
-            Form::Name,
-            "\"pci-dss-4\"",
-            "Limits from a published standard.",
-        ),
-        Key::later(
-            "sessions_per_subject",
-            Form::Integer,
-            "3",
-            "How many sessions one subject may have.",
-        ),
-        Key::later(
-            "on_limit",
-            Form::Text,
-            "\"displace_oldest\"",
-            "What happens at that number.",
-        ),
+        Key::later("preset", Form::Name, "\"pci-dss-4\"", "Limits from a published standard."),
+        Key::later("sessions_per_subject", Form::Integer, "3", "How many sessions one subject may have."),
+        Key::later("on_limit", Form::Text, "\"displace_oldest\"", "What happens at that number."),
         Key::later("rule", Form::Tables, "", "Stricter limits for some."),
-        Key::later(
-            "exception",
-            Form::Tables,
-            "",
-            "Looser limits for some: named, approved, expiring.",
-        ),
+        Key::later("exception", Form::Tables, "", "Looser limits for some: named, approved, expiring."),
     ],
 };
 
@@ -94,32 +74,18 @@ impl Policy {
         if let (Some(idle), Some(absolute)) = (idle, absolute)
             && idle >= absolute
         {
-            let message =
-                format!("`idle` is {idle}, which is not shorter than `absolute`, {absolute}");
+            let message = format!("`idle` is {idle}, which is not shorter than `absolute`, {absolute}");
             let hint = "make `idle` shorter, or `absolute` longer; otherwise the idle limit would never end a session";
-            notes.blame(
-                "policy.idle",
-                Mistake::new(Code::LimitsOutOfOrder, message).hint(hint),
-            );
+            notes.blame("policy.idle", Mistake::new(Code::LimitsOutOfOrder, message).hint(hint));
         }
         if let (Some(idle), Some(warning)) = (idle, warning)
             && warning >= idle
         {
-            let written = if table.has("warning") {
-                ""
-            } else {
-                " by default"
-            };
-            let at = if table.has("warning") {
-                "policy.warning"
-            } else {
-                "policy.idle"
-            };
-            let message = format!(
-                "`warning` is {warning}{written}, which is not shorter than `idle`, {idle}"
-            );
-            let hint =
-                "set `warning` to less than `idle`; otherwise users would be warned all the time";
+            let written = if table.has("warning") { "" } else { " by default" };
+            let at = if table.has("warning") { "policy.warning" } else { "policy.idle" };
+            let message =
+                format!("`warning` is {warning}{written}, which is not shorter than `idle`, {idle}");
+            let hint = "set `warning` to less than `idle`; otherwise users would be warned all the time";
             notes.blame(at, Mistake::new(Code::LimitsOutOfOrder, message).hint(hint));
         }
         if let Some(warning) = warning.filter(|warning| *warning < WARNING_MIN) {
@@ -127,15 +93,8 @@ impl Policy {
                 "`warning` is {warning}; WCAG 2.2.1 gives people at least 20 seconds to extend a time limit"
             );
             let hint = "set it to `20s` or more, unless this is for a test";
-            notes.blame(
-                "policy.warning",
-                Mistake::new(Code::ShortWarning, message).hint(hint),
-            );
+            notes.blame("policy.warning", Mistake::new(Code::ShortWarning, message).hint(hint));
         }
-        Some(Self {
-            idle: idle?,
-            absolute: absolute?,
-            warning: warning?,
-        })
+        Some(Self { idle: idle?, absolute: absolute?, warning: warning? })
     }
 }

@@ -44,16 +44,8 @@ impl<'a> Table<'a> {
     }
 
     /// Opens a table of which it is not known yet whether it is in our format at all.
-    pub(super) fn unchecked(
-        section: &'static Section,
-        path: &str,
-        entries: &'a DeTable<'a>,
-    ) -> Self {
-        Self {
-            section,
-            path: path.to_owned(),
-            entries: Some(entries),
-        }
+    pub(super) fn unchecked(section: &'static Section, path: &str, entries: &'a DeTable<'a>) -> Self {
+        Self { section, path: path.to_owned(), entries: Some(entries) }
     }
 
     /// Notes every key that this version does not take.
@@ -63,11 +55,9 @@ impl<'a> Table<'a> {
             let path = section.path_of(&quoted(name.get_ref()));
             match section.key(name.get_ref()).map(|key| key.status) {
                 Some(Status::Now) => continue,
-                Some(Status::NotYet) => notes.blame_span(
-                    Some(name.span()),
-                    &path,
-                    mistake::not_yet(&format!("`{path}`")),
-                ),
+                Some(Status::NotYet) => {
+                    notes.blame_span(Some(name.span()), &path, mistake::not_yet(&format!("`{path}`")))
+                }
                 Some(Status::Never(hint)) => {
                     // The value would be a secret, so the name is pointed at.
                     let message = format!("`{path}` puts a secret into the configuration file");
@@ -77,19 +67,14 @@ impl<'a> Table<'a> {
                         Mistake::new(Code::InlineSecret, message).hint(hint),
                     );
                 }
-                None => notes.blame_span(
-                    Some(name.span()),
-                    &path,
-                    mistake::unknown(section, name.get_ref()),
-                ),
+                None => notes.blame_span(Some(name.span()), &path, mistake::unknown(section, name.get_ref())),
             }
         }
     }
 
     /// Whether the key stands in the file.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.entries
-            .is_some_and(|entries| entries.contains_key(name))
+        self.entries.is_some_and(|entries| entries.contains_key(name))
     }
 
     /// The path of this table.
@@ -100,9 +85,7 @@ impl<'a> Table<'a> {
     /// Whether the key stands in the file as a list of nothing.
     pub(super) fn is_empty_list(&self, name: &str) -> bool {
         let value = self.entries.and_then(|entries| entries.get(name));
-        value
-            .and_then(|value| value.get_ref().as_array())
-            .is_some_and(|items| items.is_empty())
+        value.and_then(|value| value.get_ref().as_array()).is_some_and(|items| items.is_empty())
     }
 
     /// The path of a key of this table, for [`Notes::blame`].
@@ -122,9 +105,7 @@ impl<'a> Table<'a> {
             notes.wrong_type(&slot.path, slot.value.get_ref(), &slot.key.form.to_string());
             return None;
         };
-        parse(text)
-            .map_err(|mistake| notes.blame(&slot.path, mistake))
-            .ok()
+        parse(text).map_err(|mistake| notes.blame(&slot.path, mistake)).ok()
     }
 
     /// A list of texts that `parse` understands. A text that stands in the list twice is a mistake.
@@ -134,10 +115,7 @@ impl<'a> Table<'a> {
         name: &str,
         parse: impl Fn(&str) -> Result<T, Mistake>,
     ) -> Vec<T> {
-        self.texts_at(notes, name, parse)
-            .into_iter()
-            .map(|(_, value)| value)
-            .collect()
+        self.texts_at(notes, name, parse).into_iter().map(|(_, value)| value).collect()
     }
 
     /// The same, with the path of each value for [`Notes::blame`].
@@ -166,15 +144,8 @@ impl<'a> Table<'a> {
                 continue;
             };
             if texts.contains(&text) {
-                let message = format!(
-                    "`{}` stands in `{}` twice",
-                    quoted(text),
-                    without_indexes(&slot.path)
-                );
-                notes.blame(
-                    &path,
-                    Mistake::new(Code::DuplicateValue, message).hint("remove one of them"),
-                );
+                let message = format!("`{}` stands in `{}` twice", quoted(text), without_indexes(&slot.path));
+                notes.blame(&path, Mistake::new(Code::DuplicateValue, message).hint("remove one of them"));
                 continue;
             }
             texts.push(text);
@@ -215,13 +186,8 @@ impl<'a> Table<'a> {
             if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
                 return Ok(text.to_owned());
             }
-            let mistake = Mistake::new(
-                Code::BadName,
-                format!("`{}` cannot be a name", quoted(text)),
-            );
-            Err(mistake.hint(
-                "up to 64 of a-z, 0-9 and hyphens, so that it reads the same in every record",
-            ))
+            let mistake = Mistake::new(Code::BadName, format!("`{}` cannot be a name", quoted(text)));
+            Err(mistake.hint("up to 64 of a-z, 0-9 and hyphens, so that it reads the same in every record"))
         })?;
         self.only_one(notes, &name, names);
         Some(name)
@@ -230,11 +196,7 @@ impl<'a> Table<'a> {
     /// Notes a name that a table before this one has, and adds it to `names`.
     pub(super) fn only_one(&self, notes: &mut Notes<'_>, name: &str, names: &mut Vec<String>) {
         if names.iter().any(|before| before == name) {
-            let message = format!(
-                "there is another `{}` named `{}`",
-                self.section.called(),
-                quoted(name)
-            );
+            let message = format!("there is another `{}` named `{}`", self.section.called(), quoted(name));
             notes.blame(
                 &self.at("name"),
                 Mistake::new(Code::DuplicateName, message).hint("give each a name of its own"),
@@ -260,12 +222,8 @@ impl<'a> Table<'a> {
     /// A date without a time.
     pub(super) fn date(&self, notes: &mut Notes<'_>, name: &str) -> Option<toml::value::Date> {
         let slot = self.slot(notes, name)?;
-        let date = slot
-            .value
-            .get_ref()
-            .as_datetime()
-            .filter(|when| when.time.is_none())
-            .and_then(|when| when.date);
+        let date =
+            slot.value.get_ref().as_datetime().filter(|when| when.time.is_none()).and_then(|when| when.date);
         if date.is_none() {
             notes.wrong_type(&slot.path, slot.value.get_ref(), &slot.key.form.to_string());
         }
@@ -274,9 +232,7 @@ impl<'a> Table<'a> {
 
     /// A path, made absolute or relative to where the program runs.
     pub(super) fn file(&self, notes: &mut Notes<'_>, name: &str) -> Option<PathBuf> {
-        let text = self.text(notes, name, |text| {
-            mistake::not_empty(text).map(str::to_owned)
-        })?;
+        let text = self.text(notes, name, |text| mistake::not_empty(text).map(str::to_owned))?;
         Some(notes.resolve(&text))
     }
 
@@ -289,19 +245,11 @@ impl<'a> Table<'a> {
     ) -> Option<Table<'a>> {
         let path = self.at(name);
         let Some((_, value)) = self.entries.and_then(|entries| entries.get_key_value(name)) else {
-            return Some(Table {
-                section,
-                path,
-                entries: None,
-            });
+            return Some(Table { section, path, entries: None });
         };
         notes.saw(&path, value.span());
         let Some(entries) = value.get_ref().as_table() else {
-            notes.wrong_type(
-                &path,
-                value.get_ref(),
-                &format!("a table: `{}`", section.header),
-            );
+            notes.wrong_type(&path, value.get_ref(), &format!("a table: `{}`", section.header));
             return None;
         };
         Some(Table::open(notes, section, &path, entries))
@@ -345,17 +293,11 @@ impl<'a> Table<'a> {
         let path = self.at(name);
         if let Some((_, value)) = self.entries.and_then(|entries| entries.get_key_value(name)) {
             notes.saw(&path, value.span());
-            return Some(Slot {
-                key,
-                path,
-                value: value.clone(),
-            });
+            return Some(Slot { key, path, value: value.clone() });
         }
         match key.need {
             Need::Optional(_) => None,
-            Need::Default(text) => DeValue::parse(text)
-                .ok()
-                .map(|value| Slot { key, path, value }),
+            Need::Default(text) => DeValue::parse(text).ok().map(|value| Slot { key, path, value }),
             Need::Required => {
                 let full = self.section.path_of(name);
                 let place = if self.section.path.is_empty() {
@@ -364,10 +306,7 @@ impl<'a> Table<'a> {
                     format!("to `{}`", self.section.called())
                 };
                 let mistake = Mistake::new(Code::MissingKey, format!("`{full}` is missing"));
-                notes.blame(
-                    &path,
-                    mistake.hint(format!("add it {place}: `{name} = {}`", key.example)),
-                );
+                notes.blame(&path, mistake.hint(format!("add it {place}: `{name} = {}`", key.example)));
                 None
             }
         }

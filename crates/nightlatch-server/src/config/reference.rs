@@ -85,27 +85,16 @@ pub(crate) fn reference_markdown() -> String {
     }
     page.push_str(CODES);
     for code in Code::ALL {
-        let _ = writeln!(
-            page,
-            "| `{code}` | {} | {} |",
-            code.level(),
-            cell(code.means().trim())
-        );
+        let _ = writeln!(page, "| `{code}` | {} | {} |", code.level(), cell(code.means().trim()));
     }
     page
 }
 
 fn write_section(page: &mut String, section: &Section) -> fmt::Result {
-    let title = if section.path.is_empty() {
-        "Top of the file".to_owned()
-    } else {
-        format!("`{}`", section.header)
-    };
+    let title =
+        if section.path.is_empty() { "Top of the file".to_owned() } else { format!("`{}`", section.header) };
     writeln!(page, "\n## {title}\n\n{}\n", section.about)?;
-    writeln!(
-        page,
-        "| Key | Form | Default | Means |\n| --- | --- | --- | --- |"
-    )?;
+    writeln!(page, "| Key | Form | Default | Means |\n| --- | --- | --- | --- |")?;
     // Tables under a header of their own have sections of their own.
     for key in section.keys.iter().filter(|key| !key.is_header()) {
         write_key(page, key)?;
@@ -114,11 +103,7 @@ fn write_section(page: &mut String, section: &Section) -> fmt::Result {
 }
 
 fn write_key(page: &mut String, key: &Key) -> fmt::Result {
-    let form = if key.form == Form::Any {
-        String::new()
-    } else {
-        key.form.to_string()
-    };
+    let form = if key.form == Form::Any { String::new() } else { key.form.to_string() };
     let default = match (key.status, key.need) {
         (Status::NotYet, _) => "*not yet*".to_owned(),
         (Status::Never(_), _) => "*refused*".to_owned(),
@@ -126,11 +111,7 @@ fn write_key(page: &mut String, key: &Key) -> fmt::Result {
         (Status::Now, Need::Default(value)) => format!("`{value}`"),
         (Status::Now, Need::Optional(absence)) => format!("absent: {absence}"),
     };
-    let example = if key.example.is_empty() {
-        String::new()
-    } else {
-        format!(" Example: `{}`", key.example)
-    };
+    let example = if key.example.is_empty() { String::new() } else { format!(" Example: `{}`", key.example) };
     let later = match key.form {
         Form::Choice(words) | Form::Choices(words) if !words.later.is_empty() => {
             format!(" *Not yet:* `{}`.", words.later.join("`, `"))

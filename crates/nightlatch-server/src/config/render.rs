@@ -30,40 +30,17 @@ impl Findings {
         let bar = paint.dim("|");
         let title = paint.level(level, &format!("{level}[{}]", finding.code));
         writeln!(out, "{title}: {}", finding.message)?;
-        writeln!(
-            out,
-            "{:gutter$}{} {}:{}:{}",
-            "",
-            paint.dim("-->"),
-            self.file,
-            place.line,
-            place.column
-        )?;
+        writeln!(out, "{:gutter$}{} {}:{}:{}", "", paint.dim("-->"), self.file, place.line, place.column)?;
         if !place.text.is_empty() {
             // A tab stays a tab in the padding, or the mark would stand elsewhere than the thing it marks.
-            let padding: String = place
-                .text
-                .chars()
-                .take(place.caret)
-                .map(|c| if c == '\t' { c } else { ' ' })
-                .collect();
+            let padding: String =
+                place.text.chars().take(place.caret).map(|c| if c == '\t' { c } else { ' ' }).collect();
             let mark = paint.level(level, &"^".repeat(place.width));
             writeln!(out, "{:gutter$} {bar}", "")?;
-            writeln!(
-                out,
-                "{} {bar} {}",
-                paint.dim(&place.line.to_string()),
-                place.text
-            )?;
+            writeln!(out, "{} {bar} {}", paint.dim(&place.line.to_string()), place.text)?;
             writeln!(out, "{:gutter$} {bar} {padding}{mark}", "")?;
         }
-        writeln!(
-            out,
-            "{:gutter$} {} help: {}",
-            "",
-            paint.dim("="),
-            finding.hint
-        )?;
+        writeln!(out, "{:gutter$} {} help: {}", "", paint.dim("="), finding.hint)?;
         writeln!(out)
     }
 
@@ -71,10 +48,7 @@ impl Findings {
         let some = |count: usize, word: &str| {
             (count > 0).then(|| format!("{count} {word}{}", if count == 1 { "" } else { "s" }))
         };
-        let counts = [
-            some(self.errors(), "error"),
-            some(self.warnings(), "warning"),
-        ];
+        let counts = [some(self.errors(), "error"), some(self.warnings(), "warning")];
         counts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
@@ -86,14 +60,7 @@ struct Paint {
 
 impl Paint {
     fn level(self, level: Level, text: &str) -> String {
-        self.with(
-            if level == Level::Error {
-                "1;31"
-            } else {
-                "1;33"
-            },
-            text,
-        )
+        self.with(if level == Level::Error { "1;31" } else { "1;33" }, text)
     }
 
     fn dim(self, text: &str) -> String {
@@ -101,11 +68,7 @@ impl Paint {
     }
 
     fn with(self, style: &str, text: &str) -> String {
-        if self.colour {
-            format!("\u{1b}[{style}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
 
@@ -116,13 +79,7 @@ mod tests {
     use super::*;
 
     fn findings() -> Findings {
-        let place = Place {
-            line: 12,
-            column: 3,
-            text: "\tidle = 15".to_owned(),
-            caret: 8,
-            width: 2,
-        };
+        let place = Place { line: 12, column: 3, text: "\tidle = 15".to_owned(), caret: 8, width: 2 };
         let finding = |code, place| Finding {
             code,
             key: "policy.idle".to_owned(),
@@ -130,21 +87,9 @@ mod tests {
             message: "what is wrong".to_owned(),
             hint: "what to do".to_owned(),
         };
-        let nowhere = Place {
-            line: 1,
-            column: 1,
-            text: String::new(),
-            caret: 0,
-            width: 1,
-        };
-        let list = vec![
-            finding(Code::WrongType, place),
-            finding(Code::ShortWarning, nowhere),
-        ];
-        Findings {
-            file: "n.toml".to_owned(),
-            list,
-        }
+        let nowhere = Place { line: 1, column: 1, text: String::new(), caret: 0, width: 1 };
+        let list = vec![finding(Code::WrongType, place), finding(Code::ShortWarning, nowhere)];
+        Findings { file: "n.toml".to_owned(), list }
     }
 
     #[test]
@@ -179,14 +124,7 @@ n.toml: 1 error, 1 warning
 
     #[test]
     fn nothing_found_is_nothing_said() {
-        assert_eq!(
-            Findings {
-                file: "n.toml".to_owned(),
-                list: Vec::new()
-            }
-            .render(false),
-            ""
-        );
+        assert_eq!(Findings { file: "n.toml".to_owned(), list: Vec::new() }.render(false), "");
     }
 
     #[test]

@@ -37,12 +37,7 @@ pub(super) static SECTION: Section = Section {
             means: "The IANA name of the zone in which a date ends with its day.",
         },
         table("listen", Form::Table, Need::Required, "[listen]"),
-        table(
-            "data",
-            Form::Table,
-            Need::Optional("the defaults of its keys"),
-            "[data]",
-        ),
+        table("data", Form::Table, Need::Optional("the defaults of its keys"), "[data]"),
         table("policy", Form::Table, Need::Required, "[policy]"),
         table("app", Form::Tables, Need::Required, "[[app]]"),
         table(
@@ -51,18 +46,8 @@ pub(super) static SECTION: Section = Section {
             Need::Optional("nobody signs in through the gateway"),
             "[identity.demo]",
         ),
-        table(
-            "api_key",
-            Form::Tables,
-            Need::Optional("the API is closed"),
-            "[[api_key]]",
-        ),
-        table(
-            "uncovered",
-            Form::Tables,
-            Need::Optional("nothing is declared"),
-            "[[uncovered]]",
-        ),
+        table("api_key", Form::Tables, Need::Optional("the API is closed"), "[[api_key]]"),
+        table("uncovered", Form::Tables, Need::Optional("nothing is declared"), "[[uncovered]]"),
     ],
 };
 
@@ -81,14 +66,7 @@ pub(super) static DATA: Section = Section {
 };
 
 const fn table(name: &'static str, form: Form, need: Need, header: &'static str) -> Key {
-    Key {
-        name,
-        form,
-        need,
-        status: Status::Now,
-        example: header,
-        means: "See its own section.",
-    }
+    Key { name, form, need, status: Status::Now, example: header, means: "See its own section." }
 }
 
 /// Refuses every version but ours.
@@ -113,18 +91,13 @@ pub(super) fn timezone(notes: &mut Notes<'_>, root: &Table<'_>) -> Option<String
     root.text(notes, "timezone", |text| {
         let part = |part: &str| {
             !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+'))
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+'))
         };
         let letter = text.starts_with(|c: char| c.is_ascii_alphabetic());
         if letter && text.len() <= 64 && text.split('/').all(part) {
             return Ok(text.to_owned());
         }
-        Err(Mistake::new(
-            Code::BadTimezone,
-            format!("`{}` is not the name of a time zone", quoted(text)),
-        ))
+        Err(Mistake::new(Code::BadTimezone, format!("`{}` is not the name of a time zone", quoted(text))))
     })
 }
 

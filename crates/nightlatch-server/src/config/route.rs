@@ -55,10 +55,7 @@ impl RoutePattern {
             None => (None, text),
         };
         if let Some(method) = method.filter(|method| !METHODS.contains(method)) {
-            let mistake = Mistake::new(
-                Code::BadPattern,
-                format!("`{}` is not a method", quoted(method)),
-            );
+            let mistake = Mistake::new(Code::BadPattern, format!("`{}` is not a method", quoted(method)));
             let upper = method.to_uppercase();
             let near = key::nearest(&upper, METHODS.iter(), |method| method);
             return Err(if METHODS.contains(&upper.as_str()) {
@@ -69,31 +66,27 @@ impl RoutePattern {
                 mistake.hint("write a method, one space and a path: `GET /assets/**`")
             });
         }
-        segments(path).and_then(|segments| segments.iter().try_for_each(|segment| wildcard(segment))).map_err(|what| {
-            Mistake::new(Code::BadPattern, format!("the path `{}` {what}", quoted(path))).hint("a path begins with `/`; `*` is one whole segment, `**` any number: `GET /assets/**`")
-        })?;
-        Ok(Self {
-            method: method.map(str::to_owned),
-            path: path.to_owned(),
-        })
+        segments(path)
+            .and_then(|segments| segments.iter().try_for_each(|segment| wildcard(segment)))
+            .map_err(|what| {
+                Mistake::new(Code::BadPattern, format!("the path `{}` {what}", quoted(path))).hint(
+                    "a path begins with `/`; `*` is one whole segment, `**` any number: `GET /assets/**`",
+                )
+            })?;
+        Ok(Self { method: method.map(str::to_owned), path: path.to_owned() })
     }
 
     /// Whether it matches every request, whatever its method, to an app at `prefix`.
     pub(super) fn is_everything(&self, prefix: &str) -> bool {
         let front = self.path.strip_suffix("/**");
         self.method.is_none()
-            && front
-                .is_some_and(|front| prefix == front || prefix.starts_with(&format!("{front}/")))
+            && front.is_some_and(|front| prefix == front || prefix.starts_with(&format!("{front}/")))
     }
 
     /// Whether some request to an app at `prefix` could match it.
     pub(super) fn can_match_under(&self, prefix: &str) -> bool {
         let mut pattern = self.path.split('/').skip(1);
-        for segment in prefix
-            .split('/')
-            .skip(1)
-            .filter(|segment| !segment.is_empty())
-        {
+        for segment in prefix.split('/').skip(1).filter(|segment| !segment.is_empty()) {
             match pattern.next() {
                 Some("**") => return true,
                 Some(ours) if ours == "*" || ours == segment => {}
@@ -106,24 +99,17 @@ impl RoutePattern {
 
 /// Reads the path of an app: canonical, without wildcards; a slash at its end means nothing and goes.
 pub(super) fn prefix(text: &str) -> Result<String, Mistake> {
-    let bad =
-        |what: &str| Mistake::new(Code::BadPath, format!("the path `{}` {what}", quoted(text)));
+    let bad = |what: &str| Mistake::new(Code::BadPath, format!("the path `{}` {what}", quoted(text)));
     let segments = segments(text).map_err(bad)?;
     if segments.iter().any(|segment| segment.contains('*')) {
-        return Err(
-            bad("has a wildcard").hint("an app answers for everything under its path: `/blotter`")
-        );
+        return Err(bad("has a wildcard").hint("an app answers for everything under its path: `/blotter`"));
     }
     if segments.first() == Some(&"_nightlatch") {
         return Err(bad("is Nightlatch's own")
             .hint("choose another path; `/_nightlatch/` is answered by the gateway"));
     }
     let trimmed = text.trim_end_matches('/');
-    Ok(if trimmed.is_empty() {
-        "/".to_owned()
-    } else {
-        trimmed.to_owned()
-    })
+    Ok(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() })
 }
 
 /// The segments of a canonical path; the error says what is not canonical about it.
@@ -142,17 +128,10 @@ fn segments(path: &str) -> Result<Vec<&str>, &'static str> {
     }
     let segments: Vec<&str> = rest.split('/').collect();
     let inner = segments.len().saturating_sub(1);
-    if segments
-        .iter()
-        .take(inner)
-        .any(|segment| segment.is_empty())
-    {
+    if segments.iter().take(inner).any(|segment| segment.is_empty()) {
         return Err("has an empty segment");
     }
-    if segments
-        .iter()
-        .any(|segment| matches!(*segment, "." | ".."))
-    {
+    if segments.iter().any(|segment| matches!(*segment, "." | "..")) {
         return Err("has a dot segment");
     }
     Ok(segments)
@@ -205,50 +184,29 @@ mod tests {
             "/dir/",
             "/büro",
         ] {
-            assert_eq!(
-                parsed(text).map(|pattern| pattern.to_string()),
-                Ok(text.to_owned())
-            );
+            assert_eq!(parsed(text).map(|pattern| pattern.to_string()), Ok(text.to_owned()));
         }
         for (text, expected) in [
             ("", "the path `` does not begin with `/`"),
             ("healthz", "the path `healthz` does not begin with `/`"),
             ("GET healthz", "the path `healthz` does not begin with `/`"),
-            (
-                "GET  /healthz",
-                "the path ` /healthz` does not begin with `/`",
-            ),
+            ("GET  /healthz", "the path ` /healthz` does not begin with `/`"),
             (" /healthz", "`` is not a method"),
             ("get /healthz", "`get` is not a method"),
             ("GTE /healthz", "`GTE` is not a method"),
             ("/a b", "`/a` is not a method"),
-            (
-                "GET /a b",
-                "the path `/a b` has a space or a control character in it",
-            ),
-            (
-                "GET /a*",
-                "the path `/a*` has a `*` that is not a whole segment",
-            ),
-            (
-                "GET /a/***",
-                "the path `/a/***` has a `*` that is not a whole segment",
-            ),
+            ("GET /a b", "the path `/a b` has a space or a control character in it"),
+            ("GET /a*", "the path `/a*` has a `*` that is not a whole segment"),
+            ("GET /a/***", "the path `/a/***` has a `*` that is not a whole segment"),
             ("GET /a//b", "the path `/a//b` has an empty segment"),
             ("GET /a/../b", "the path `/a/../b` has a dot segment"),
-            (
-                "GET /a?b",
-                "the path `/a?b` has a query or a fragment; only paths are matched",
-            ),
+            ("GET /a?b", "the path `/a?b` has a query or a fragment; only paths are matched"),
             (
                 "GET /a%20b",
                 "the path `/a%20b` has `%`, `\\` or `;` in it; it is matched after decoding, in canonical form",
             ),
         ] {
-            assert_eq!(
-                parsed(text).map(|pattern| pattern.to_string()),
-                Err(expected.to_owned())
-            );
+            assert_eq!(parsed(text).map(|pattern| pattern.to_string()), Err(expected.to_owned()));
         }
     }
 
@@ -257,10 +215,7 @@ mod tests {
         let hint = |text: &str| RoutePattern::parse(text).unwrap_err().hint.unwrap();
         assert_eq!(hint("get /x"), "methods are in capitals: `GET`");
         assert_eq!(hint("PSOT /x"), "did you mean `POST`?");
-        assert_eq!(
-            hint("FETCHING /x"),
-            "write a method, one space and a path: `GET /assets/**`"
-        );
+        assert_eq!(hint("FETCHING /x"), "write a method, one space and a path: `GET /assets/**`");
     }
 
     #[test]
@@ -275,11 +230,7 @@ mod tests {
             ("GET /**", "/", false),
             ("/*", "/", false),
         ] {
-            assert_eq!(
-                parsed(text).unwrap().is_everything(prefix),
-                expected,
-                "{text} under {prefix}"
-            );
+            assert_eq!(parsed(text).unwrap().is_everything(prefix), expected, "{text} under {prefix}");
         }
     }
 
@@ -295,11 +246,7 @@ mod tests {
             ("/blotters/x", "/blotter", false),
             ("/blotter", "/blotter/desk", false),
         ] {
-            assert_eq!(
-                parsed(text).unwrap().can_match_under(prefix),
-                expected,
-                "{text} under {prefix}"
-            );
+            assert_eq!(parsed(text).unwrap().can_match_under(prefix), expected, "{text} under {prefix}");
         }
     }
 
@@ -308,21 +255,9 @@ mod tests {
         let read = |text: &str| prefix(text).map_err(|mistake| mistake.message);
         assert_eq!(read("/"), Ok("/".to_owned()));
         assert_eq!(read("/blotter/"), Ok("/blotter".to_owned()));
-        assert_eq!(
-            read("//"),
-            Err("the path `//` has an empty segment".to_owned())
-        );
-        assert_eq!(
-            read("blotter"),
-            Err("the path `blotter` does not begin with `/`".to_owned())
-        );
-        assert_eq!(
-            read("/blotter/**"),
-            Err("the path `/blotter/**` has a wildcard".to_owned())
-        );
-        assert_eq!(
-            read("/_nightlatch/x"),
-            Err("the path `/_nightlatch/x` is Nightlatch's own".to_owned())
-        );
+        assert_eq!(read("//"), Err("the path `//` has an empty segment".to_owned()));
+        assert_eq!(read("blotter"), Err("the path `blotter` does not begin with `/`".to_owned()));
+        assert_eq!(read("/blotter/**"), Err("the path `/blotter/**` has a wildcard".to_owned()));
+        assert_eq!(read("/_nightlatch/x"), Err("the path `/_nightlatch/x` is Nightlatch's own".to_owned()));
     }
 }

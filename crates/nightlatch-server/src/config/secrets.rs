@@ -61,9 +61,7 @@ pub(crate) enum SecretError {
         variable: String,
     },
     /// The secret is too easy to guess.
-    #[error(
-        "the secret of API key `{name}` has {length} characters, and needs at least {SHORTEST}"
-    )]
+    #[error("the secret of API key `{name}` has {length} characters, and needs at least {SHORTEST}")]
     TooShort {
         /// The key.
         name: String,
@@ -71,9 +69,7 @@ pub(crate) enum SecretError {
         length: usize,
     },
     /// The secret could not be sent in a header.
-    #[error(
-        "the secret of API key `{name}` has spaces, newlines or characters outside of ASCII in it"
-    )]
+    #[error("the secret of API key `{name}` has spaces, newlines or characters outside of ASCII in it")]
     Malformed {
         /// The key.
         name: String,
@@ -107,49 +103,31 @@ impl Config {
                     path: path.clone(),
                     kind: error.kind(),
                 }),
-                SecretSource::Env(variable) => env(variable).ok_or_else(|| SecretError::NotSet {
-                    name: name.clone(),
-                    variable: variable.clone(),
-                }),
+                SecretSource::Env(variable) => env(variable)
+                    .ok_or_else(|| SecretError::NotSet { name: name.clone(), variable: variable.clone() }),
             };
             match text.and_then(|text| secret(&name, &text)) {
                 Ok(secret) => {
                     if let Some(first) = loaded.iter().find(|other| other.secret == secret) {
-                        wrong.push(SecretError::Shared {
-                            first: first.name.clone(),
-                            second: name,
-                        });
+                        wrong.push(SecretError::Shared { first: first.name.clone(), second: name });
                     } else {
-                        loaded.push(LoadedKey {
-                            name,
-                            role: key.role,
-                            secret,
-                        });
+                        loaded.push(LoadedKey { name, role: key.role, secret });
                     }
                 }
                 Err(error) => wrong.push(error),
             }
         }
-        if wrong.is_empty() {
-            Ok(loaded)
-        } else {
-            Err(wrong)
-        }
+        if wrong.is_empty() { Ok(loaded) } else { Err(wrong) }
     }
 }
 
 fn secret(name: &str, text: &str) -> Result<Secret, SecretError> {
     let text = text.trim_end_matches(['\r', '\n']);
     if !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(SecretError::Malformed {
-            name: name.to_owned(),
-        });
+        return Err(SecretError::Malformed { name: name.to_owned() });
     }
     if text.len() < SHORTEST {
-        return Err(SecretError::TooShort {
-            name: name.to_owned(),
-            length: text.len(),
-        });
+        return Err(SecretError::TooShort { name: name.to_owned(), length: text.len() });
     }
     Ok(Secret(text.to_owned()))
 }

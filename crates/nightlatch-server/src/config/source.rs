@@ -135,8 +135,7 @@ fn sounds_secret(key: &str) -> bool {
     const WORDS: [&str; 5] = ["key", "secret", "password", "passwd", "token"];
     let key = key.to_ascii_lowercase();
     WORDS.iter().any(|word| {
-        key.strip_suffix(word)
-            .is_some_and(|front| front.is_empty() || front.ends_with(['_', '-']))
+        key.strip_suffix(word).is_some_and(|front| front.is_empty() || front.ends_with(['_', '-']))
     })
 }
 
@@ -155,18 +154,12 @@ mod tests {
 
     #[test]
     fn a_place_counts_characters_not_bytes() {
-        assert_eq!(
-            shown("a = 1\nb = ['é', 'x']\n", "'x'"),
-            "2:11\nb = ['é', 'x']\n          ^^^"
-        );
+        assert_eq!(shown("a = 1\nb = ['é', 'x']\n", "'x'"), "2:11\nb = ['é', 'x']\n          ^^^");
     }
 
     #[test]
     fn a_span_over_several_lines_is_marked_on_its_first() {
-        assert_eq!(
-            shown("a = [\r\n 1,\r\n]\r\n", "[\r\n 1"),
-            "1:5\na = [\n    ^"
-        );
+        assert_eq!(shown("a = [\r\n 1,\r\n]\r\n", "[\r\n 1"), "1:5\na = [\n    ^");
     }
 
     #[test]
@@ -176,31 +169,19 @@ mod tests {
             shown(text, "\"boss\""),
             "1:35\napi_key = [{ key = …, role = \"boss\" }]\n                             ^^^^^^"
         );
-        assert_eq!(
-            shown("token = '''a\nhush'''", "token"),
-            "1:1\ntoken = …\n^^^^^"
-        );
+        assert_eq!(shown("token = '''a\nhush'''", "token"), "1:1\ntoken = …\n^^^^^");
         assert_eq!(shown("token = '''a\nhush'''", "hush"), "2:1\n…\n^");
     }
 
     #[test]
     fn a_secret_in_the_place_of_a_variable_is_left_out() {
-        assert_eq!(
-            shown("key_env = 'h-u/s+h'", "'h"),
-            "1:11\nkey_env = …\n          ^"
-        );
-        assert_eq!(
-            shown("key_env = 'AUDIT'", "'A"),
-            "1:11\nkey_env = 'AUDIT'\n          ^^"
-        );
+        assert_eq!(shown("key_env = 'h-u/s+h'", "'h"), "1:11\nkey_env = …\n          ^");
+        assert_eq!(shown("key_env = 'AUDIT'", "'A"), "1:11\nkey_env = 'AUDIT'\n          ^^");
     }
 
     #[test]
     fn the_key_of_a_certificate_is_a_file_name_and_is_shown() {
-        assert_eq!(
-            shown("tls = { key = 'k.pem' }", "tls"),
-            "1:1\ntls = { key = 'k.pem' }\n^^^"
-        );
+        assert_eq!(shown("tls = { key = 'k.pem' }", "tls"), "1:1\ntls = { key = 'k.pem' }\n^^^");
     }
 
     #[test]

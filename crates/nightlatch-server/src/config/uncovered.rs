@@ -18,18 +18,8 @@ pub(super) static SECTION: Section = Section {
     header: "[[uncovered]]",
     about: "What the firm knows is not behind Nightlatch. Nothing is enforced there; it is printed in every report.",
     keys: &[
-        required(
-            "name",
-            Form::Text,
-            "\"legacy statements portal\"",
-            "What it is; each once.",
-        ),
-        required(
-            "owner",
-            Form::Text,
-            "\"Retail Operations\"",
-            "Who answers for it.",
-        ),
+        required("name", Form::Text, "\"legacy statements portal\"", "What it is; each once."),
+        required("owner", Form::Text, "\"Retail Operations\"", "Who answers for it."),
         required(
             "reason",
             Form::Text,
@@ -45,20 +35,8 @@ pub(super) static SECTION: Section = Section {
     ],
 };
 
-const fn required(
-    name: &'static str,
-    form: Form,
-    example: &'static str,
-    means: &'static str,
-) -> Key {
-    Key {
-        name,
-        form,
-        need: Need::Required,
-        status: Status::Now,
-        example,
-        means,
-    }
+const fn required(name: &'static str, form: Form, example: &'static str, means: &'static str) -> Key {
+    Key { name, form, need: Need::Required, status: Status::Now, example, means }
 }
 
 /// Something that is not behind Nightlatch, by declaration.
@@ -103,15 +81,8 @@ pub(super) fn read(notes: &mut Notes<'_>, root: &Table<'_>) -> Vec<Uncovered> {
             month: date.month,
             day: date.day,
         });
-        if let (Some(name), Some(owner), Some(reason), Some(review_by)) =
-            (name, owner, reason, review_by)
-        {
-            list.push(Uncovered {
-                name,
-                owner,
-                reason,
-                review_by,
-            });
+        if let (Some(name), Some(owner), Some(reason), Some(review_by)) = (name, owner, reason, review_by) {
+            list.push(Uncovered { name, owner, reason, review_by });
         }
     }
     list

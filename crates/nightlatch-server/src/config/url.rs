@@ -43,8 +43,7 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Whether connecting to it would reach the listener at `address` of this machine.
     pub(super) fn reaches(&self, address: SocketAddr) -> bool {
-        let here = is_loopback(&self.host)
-            && (address.ip().is_loopback() || address.ip().is_unspecified());
+        let here = is_loopback(&self.host) && (address.ip().is_loopback() || address.ip().is_unspecified());
         let same = self.host.trim_matches(['[', ']']).parse() == Ok(address.ip());
         self.port == address.port() && (here || same)
     }
@@ -61,16 +60,10 @@ pub(super) fn origin(text: &str) -> Result<Origin, Mistake> {
     if let Some(end) = rest.find(['/', '?', '#']) {
         let scheme = if https { "https" } else { "http" };
         let host = quoted(rest.get(..end).unwrap_or_default());
-        return Err(
-            bad("has more than scheme, host and port").hint(format!("write `{scheme}://{host}`"))
-        );
+        return Err(bad("has more than scheme, host and port").hint(format!("write `{scheme}://{host}`")));
     }
     let (host, port) = host_and_port(rest).ok_or_else(|| bad("does not name a host"))?;
-    Ok(Origin {
-        https,
-        host,
-        port: port.filter(|port| *port != if https { 443 } else { 80 }),
-    })
+    Ok(Origin { https, host, port: port.filter(|port| *port != if https { 443 } else { 80 }) })
 }
 
 /// An app's address.
@@ -86,16 +79,11 @@ pub(super) fn upstream(text: &str) -> Result<Upstream, Mistake> {
     };
     if let Some(end) = rest.find(['/', '?', '#']) {
         let host = quoted(rest.get(..end).unwrap_or_default());
-        return Err(
-            bad("has more than host and port; paths go to the app unchanged")
-                .hint(format!("write `http://{host}`")),
-        );
+        return Err(bad("has more than host and port; paths go to the app unchanged")
+            .hint(format!("write `http://{host}`")));
     }
     let (host, port) = host_and_port(rest).ok_or_else(|| bad("does not name a host"))?;
-    Ok(Upstream {
-        host,
-        port: port.unwrap_or(80),
-    })
+    Ok(Upstream { host, port: port.unwrap_or(80) })
 }
 
 /// `host`, `host:port`, `address:port` or `[address]:port`; the host comes back in lower case.
@@ -111,10 +99,7 @@ pub(super) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
         }
         Some(_) => return None,
     };
-    if let Some(address) = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return Some((format!("[{}]", address.parse::<Ipv6Addr>().ok()?), port));
     }
     is_name(host).then(|| (host.to_ascii_lowercase(), port))
@@ -124,25 +109,19 @@ pub(super) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
 pub(super) fn is_name(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
     // A last label of digits makes it an address for some programs (`127.1`), so it must be one for all.
     let digits = |label: &str| label.bytes().all(|b| b.is_ascii_digit()) || label.starts_with("0x");
     let numeric = host.rsplit('.').next().is_some_and(digits);
-    host.len() <= 253
-        && host.split('.').all(label)
-        && (!numeric || host.parse::<Ipv4Addr>().is_ok())
+    host.len() <= 253 && host.split('.').all(label) && (!numeric || host.parse::<Ipv4Addr>().is_ok())
 }
 
 fn is_loopback(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || address.is_ok_and(|address| address.is_loopback())
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 // === impl Origin ===
@@ -150,12 +129,7 @@ fn is_loopback(host: &str) -> bool {
 /// As a browser writes it in `Origin`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}",
-            if self.https { "https" } else { "http" },
-            self.host
-        )?;
+        write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.host)?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
@@ -197,19 +171,10 @@ mod tests {
         for (text, expected) in [
             ("https://Desk.Example.com", "https://desk.example.com"),
             ("https://desk.example.com:443", "https://desk.example.com"),
-            (
-                "https://desk.example.com:8443",
-                "https://desk.example.com:8443",
-            ),
+            ("https://desk.example.com:8443", "https://desk.example.com:8443"),
             ("http://[::1]:80", "http://[::1]"),
-            (
-                "https://desk.example.com/",
-                "bad-url: write `https://desk.example.com`",
-            ),
-            (
-                "https://desk.example.com/app?x",
-                "bad-url: write `https://desk.example.com`",
-            ),
+            ("https://desk.example.com/", "bad-url: write `https://desk.example.com`"),
+            ("https://desk.example.com/app?x", "bad-url: write `https://desk.example.com`"),
             ("desk.example.com", "bad-url: "),
             ("ftp://desk.example.com", "bad-url: "),
             ("https://", "bad-url: "),
@@ -231,14 +196,8 @@ mod tests {
             ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
             ("http://Blotter", "http://blotter:80"),
             ("http://[fd00::1]:3000", "http://[fd00::1]:3000"),
-            (
-                "https://127.0.0.1:3000",
-                "not-yet: use `http://` over loopback or a network that you trust",
-            ),
-            (
-                "http://127.0.0.1:3000/api",
-                "bad-url: write `http://127.0.0.1:3000`",
-            ),
+            ("https://127.0.0.1:3000", "not-yet: use `http://` over loopback or a network that you trust"),
+            ("http://127.0.0.1:3000/api", "bad-url: write `http://127.0.0.1:3000`"),
             ("127.0.0.1:3000", "bad-url: "),
             ("http://:3000", "bad-url: "),
         ] {
@@ -248,8 +207,7 @@ mod tests {
 
     #[test]
     fn an_upstream_that_is_our_own_listener_is_recognised() {
-        let reaches =
-            |url: &str, address: &str| upstream(url).unwrap().reaches(address.parse().unwrap());
+        let reaches = |url: &str, address: &str| upstream(url).unwrap().reaches(address.parse().unwrap());
         assert!(reaches("http://127.0.0.1:8443", "127.0.0.1:8443"));
         assert!(reaches("http://localhost:8443", "0.0.0.0:8443"));
         assert!(reaches("http://[::1]:8443", "[::]:8443"));

@@ -15,6 +15,8 @@ struct Ending {
     ended: SessionEnded,
     entry: u64,
     cuts: Vec<(u64, Cut)>,
+    /// When it was asked for again.
+    refused_at: Option<u64>,
 }
 
 /// Tells what happens from now on, for ever.
@@ -26,13 +28,13 @@ pub(crate) async fn tell(engine: Arc<Engine>) {
         let more = durable.wait_for(|size| *size > next);
         let waited = tokio::time::timeout(TOGETHER, more).await.map(|changed| changed.map(|size| *size));
         match waited {
-            Ok(Ok(size)) => {
+            Ok(Ok(_)) => {
                 for entry in engine.ledger().iter_from(next).flatten() {
                     if let Ok(said) = Entry::from_bytes(&entry.payload) {
                         take(&engine, entry.index, said, &mut endings);
                     }
+                    next = entry.index + 1;
                 }
-                next = size;
             }
             Ok(Err(_)) => return,
             Err(_) => {
@@ -50,29 +52,40 @@ fn take(engine: &Engine, index: u64, entry: Entry, endings: &mut BTreeMap<String
             println!("{}  {} signed in.", clock(started.at), name(engine, &started.session));
         }
         Entry::SessionEnded(ended) => {
-            endings.insert(ended.session.clone(), Ending { ended, entry: index, cuts: Vec::new() });
+            endings.insert(
+                ended.session.clone(),
+                Ending { ended, entry: index, cuts: Vec::new(), refused_at: None },
+            );
         }
         Entry::Cut(cut) => {
             if let Some(ending) = endings.get_mut(&cut.session) {
                 ending.cuts.push((index, cut));
             }
         }
-        Entry::RefusedAfterEnd { session, at, .. } => {
-            println!("{}  {} asked again and was refused.", clock(at), name(engine, &session));
-        }
+        Entry::RefusedAfterEnd { session, at, .. } => match endings.get_mut(&session) {
+            Some(ending) => ending.refused_at = Some(at),
+            None => println!("{}", refused(engine, &session, at)),
+        },
         Entry::OutcomeWithheld { session, at, route, status } => {
             let outcome = status.map_or("no answer in time".to_owned(), |status| format!("answer {status}"));
-            println!("{}  {}: {route} had been forwarded whole; {outcome}, withheld.", clock(at), name(engine, &session));
+            println!(
+                "{}  {}: {route} had been forwarded whole; {outcome}, withheld.",
+                clock(at),
+                name(engine, &session)
+            );
         }
         Entry::ClockStepped { at, direction, by_ms } => {
             println!("{}  The wall clock stepped {direction} by {by_ms} ms.", clock(at));
         }
-        Entry::LimitsLowered { .. } | Entry::ClockFault { .. } | Entry::Started { .. } | Entry::Stopped { .. } => {}
+        Entry::LimitsLowered { .. }
+        | Entry::ClockFault { .. }
+        | Entry::Started { .. }
+        | Entry::Stopped { .. } => {}
     }
 }
 
 fn told(engine: &Engine, ending: &Ending) -> String {
-    let Ending { ended, entry, cuts } = ending;
+    let Ending { ended, entry, cuts, refused_at } = ending;
     let quiet = Span::from_millis(ended.ended_at.saturating_sub(ended.last_activity));
     let why = match ended.reason.as_str() {
         "idle_timeout" => format!("nothing happened for {quiet}"),
@@ -80,10 +93,18 @@ fn told(engine: &Engine, ending: &Ending) -> String {
         "logout" => "signed out".to_owned(),
         _ => format!("ended by {}", ended.by),
     };
-    let mut text = format!("{}  {} is signed out: {why} ({}).", clock(ended.at), name(engine, &ended.session), ended.reason);
+    let mut text = format!(
+        "{}  {} is signed out: {why} ({}).",
+        clock(ended.at),
+        name(engine, &ended.session),
+        ended.reason
+    );
     for (_, cut) in cuts {
         let lateness = format!("{}.{:03} ms late", cut.lateness_us / 1000, cut.lateness_us % 1000);
-        text.push_str(&format!("\n            {:<10} {:<24} {:<24} {:>14}", cut.channel, cut.route, cut.how, lateness));
+        text.push_str(&format!(
+            "\n            {:<10} {:<24} {:<24} {:>14}",
+            cut.channel, cut.route, cut.how, lateness
+        ));
     }
     let last = cuts.last().map_or(*entry, |(index, _)| *index);
     let node = engine.node();
@@ -91,7 +112,14 @@ fn told(engine: &Engine, ending: &Ending) -> String {
         "\n            {} requests did not count as activity. On the record: {node}:{entry} to {node}:{last}.",
         ended.passive
     ));
+    if let Some(at) = refused_at {
+        text.push_str(&format!("\n{}", refused(engine, &ended.session, *at)));
+    }
     text
+}
+
+fn refused(engine: &Engine, session: &str, at: u64) -> String {
+    format!("{}  {} asked again and was refused.", clock(at), name(engine, session))
 }
 
 /// The demo's users are made up, so they may be named on the terminal.

@@ -21,10 +21,7 @@ fn answers(text: &str) -> Result<(), TestCaseError> {
         prop_assert!(printable(&finding.message), "{:?}", finding.message);
         prop_assert!(printable(&finding.hint), "{:?}", finding.hint);
     }
-    prop_assert_eq!(
-        reading.findings.render(false).is_empty(),
-        reading.findings.list.is_empty()
-    );
+    prop_assert_eq!(reading.findings.render(false).is_empty(), reading.findings.list.is_empty());
     Ok(())
 }
 

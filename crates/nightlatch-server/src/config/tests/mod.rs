@@ -103,19 +103,13 @@ fn read(text: &str) -> Reading {
 fn outline(reading: &Reading) -> Vec<String> {
     let line = |finding: &super::finding::Finding| {
         let place = &finding.place;
-        format!(
-            "{}:{} {} {}",
-            place.line, place.column, finding.code, finding.key
-        )
+        format!("{}:{} {} {}", place.line, place.column, finding.code, finding.key)
     };
     reading.findings.list.iter().map(line).collect()
 }
 
 fn pattern(method: &str, path: &str) -> RoutePattern {
-    RoutePattern {
-        method: Some(method.to_owned()),
-        path: path.to_owned(),
-    }
+    RoutePattern { method: Some(method.to_owned()), path: path.to_owned() }
 }
 
 #[test]
@@ -127,45 +121,25 @@ fn a_full_file_means_what_it_says() {
         listen: Listen {
             gateway: "0.0.0.0:8443".parse().unwrap(),
             admin: "127.0.0.1:8081".parse().unwrap(),
-            trusted_proxies: vec![
-                "10.0.1.0/24".parse().unwrap(),
-                "10.0.2.7/32".parse().unwrap(),
-            ],
-            public_url: Some(Origin {
-                https: true,
-                host: "desk.example.com".to_owned(),
-                port: None,
-            }),
+            trusted_proxies: vec!["10.0.1.0/24".parse().unwrap(), "10.0.2.7/32".parse().unwrap()],
+            public_url: Some(Origin { https: true, host: "desk.example.com".to_owned(), port: None }),
             tls: vec![TlsFiles {
                 cert: PathBuf::from("/etc/nightlatch/tls/cert.pem"),
                 key: PathBuf::from("/etc/tls/key.pem"),
             }],
         },
         data_dir: PathBuf::from("/etc/nightlatch/data"),
-        policy: Policy {
-            idle: Millis(900_000),
-            absolute: Millis(43_200_000),
-            warning: Millis(120_000),
-        },
+        policy: Policy { idle: Millis(900_000), absolute: Millis(43_200_000), warning: Millis(120_000) },
         apps: vec![
             App {
                 name: "blotter".to_owned(),
                 mode: Mode::Enforce,
                 matches: Match {
-                    host: Some(HostMatch {
-                        name: "desk.example.com".to_owned(),
-                        port: Some(8443),
-                    }),
+                    host: Some(HostMatch { name: "desk.example.com".to_owned(), port: Some(8443) }),
                     path: "/blotter".to_owned(),
                 },
-                upstream: Upstream {
-                    host: "127.0.0.1".to_owned(),
-                    port: 3000,
-                },
-                public: vec![
-                    pattern("GET", "/blotter/healthz"),
-                    pattern("GET", "/blotter/assets/**"),
-                ],
+                upstream: Upstream { host: "127.0.0.1".to_owned(), port: 3000 },
+                public: vec![pattern("GET", "/blotter/healthz"), pattern("GET", "/blotter/assets/**")],
                 activity: Activity::Requests,
                 passive: vec![pattern("POST", "/blotter/api/poll/**")],
                 active: vec![pattern("WS", "/blotter/ws/orders")],
@@ -175,14 +149,8 @@ fn a_full_file_means_what_it_says() {
             App {
                 name: "research".to_owned(),
                 mode: Mode::Enforce,
-                matches: Match {
-                    host: None,
-                    path: "/".to_owned(),
-                },
-                upstream: Upstream {
-                    host: "research".to_owned(),
-                    port: 80,
-                },
+                matches: Match { host: None, path: "/".to_owned() },
+                upstream: Upstream { host: "research".to_owned(), port: 80 },
                 public: vec![],
                 activity: Activity::Human,
                 passive: vec![],
@@ -196,9 +164,7 @@ fn a_full_file_means_what_it_says() {
             ApiKey {
                 name: "trading-backend".to_owned(),
                 role: Role::Issuer,
-                secret: SecretSource::File(PathBuf::from(
-                    "/etc/nightlatch/secrets/trading-backend",
-                )),
+                secret: SecretSource::File(PathBuf::from("/etc/nightlatch/secrets/trading-backend")),
             },
             ApiKey {
                 name: "audit".to_owned(),
@@ -210,11 +176,7 @@ fn a_full_file_means_what_it_says() {
             name: "legacy statements portal".to_owned(),
             owner: "Retail Operations".to_owned(),
             reason: "vendor product".to_owned(),
-            review_by: Date {
-                year: 2027,
-                month: 1,
-                day: 31,
-            },
+            review_by: Date { year: 2027, month: 1, day: 31 },
         }],
     };
     assert_eq!(reading.config, Some(expected));
@@ -229,11 +191,7 @@ fn absent_keys_have_the_defaults_of_the_reference_page() {
     assert_eq!(config.data_dir, PathBuf::from("/etc/nightlatch/data"));
     assert_eq!(config.listen.admin, "127.0.0.1:8081".parse().unwrap());
     assert_eq!(config.apps[0].upgrades, [Upgrade::WebSocket]);
-    let bob = DemoUser {
-        name: "bob".to_owned(),
-        display: "bob".to_owned(),
-        groups: vec![],
-    };
+    let bob = DemoUser { name: "bob".to_owned(), display: "bob".to_owned(), groups: vec![] };
     assert_eq!(config.identity.demo[1], bob);
     assert_eq!(config.identity.demo[0].groups, ["traders", "desk 4"]);
 }
@@ -257,12 +215,7 @@ fn for_each_key(check: impl Fn(&str, &'static Section, &'static Key, std::ops::R
             let path = section.path_of(key.name);
             let (text, span) = [FULL, DEMO]
                 .into_iter()
-                .find_map(|text| {
-                    Some((
-                        text,
-                        span_of(DeTable::parse(text).unwrap().get_ref(), &path)?,
-                    ))
-                })
+                .find_map(|text| Some((text, span_of(DeTable::parse(text).unwrap().get_ref(), &path)?)))
                 .unwrap_or_else(|| panic!("`{path}` stands in neither file"));
             check(text, section, key, span);
         }
@@ -271,16 +224,14 @@ fn for_each_key(check: impl Fn(&str, &'static Section, &'static Key, std::ops::R
 
 /// Where the value of `path` stands; in lists of tables the first that has it.
 fn span_of(table: &DeTable<'_>, path: &str) -> Option<std::ops::Range<usize>> {
-    let (first, rest) = path
-        .split_once('.')
-        .map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     let value = table.get(first)?;
     match (rest, value.get_ref()) {
         (None, _) => Some(value.span()),
         (Some(rest), DeValue::Table(inner)) => span_of(inner, rest),
-        (Some(rest), DeValue::Array(items)) => items
-            .iter()
-            .find_map(|item| span_of(item.get_ref().as_table()?, rest)),
+        (Some(rest), DeValue::Array(items)) => {
+            items.iter().find_map(|item| span_of(item.get_ref().as_table()?, rest))
+        }
         _ => None,
     }
 }
@@ -297,16 +248,10 @@ fn every_example_is_taken() {
         }
         let path = section.path_of(key.name);
         let reading = read(&splice(text, span, key.example));
-        let about: Vec<_> = reading
-            .findings
-            .list
-            .iter()
-            .filter(|finding| finding.key == path)
-            .collect();
+        let about: Vec<_> = reading.findings.list.iter().filter(|finding| finding.key == path).collect();
         assert!(
             about.iter().all(
-                |finding| finding.code.level() == super::code::Level::Warning
-                    || path == "listen.gateway"
+                |finding| finding.code.level() == super::code::Level::Warning || path == "listen.gateway"
             ),
             "{about:?}"
         );
@@ -328,11 +273,7 @@ fn every_key_refuses_another_form_at_its_own_place() {
             .iter()
             .find(|finding| finding.key == path && finding.code == Code::WrongType);
         let found = found.unwrap_or_else(|| panic!("{path}: {:?}", outline(&reading)));
-        assert_eq!(
-            found.place.line,
-            text[..span.start].matches('\n').count() + 1,
-            "{path}"
-        );
+        assert_eq!(found.place.line, text[..span.start].matches('\n').count() + 1, "{path}");
         assert!(found.place.text.contains("true"), "{path}");
         assert!(found.message.contains(&path), "{}", found.message);
     });
@@ -368,17 +309,11 @@ fn every_key_without_a_default_is_missed() {
         let required = key.need == super::key::Need::Required && !key.is_header();
         if required && section.path != "identity.demo.users" {
             let start = text[..span.start].rfind(key.name).unwrap();
-            let end = if text[span.end..].starts_with(", ") {
-                span.end + 2
-            } else {
-                span.end
-            };
+            let end = if text[span.end..].starts_with(", ") { span.end + 2 } else { span.end };
             let reading = read(&splice(text, start..end, ""));
             let path = section.path_of(key.name);
             assert!(
-                outline(&reading)
-                    .iter()
-                    .any(|line| line.ends_with(&format!("missing-key {path}"))),
+                outline(&reading).iter().any(|line| line.ends_with(&format!("missing-key {path}"))),
                 "{path}: {:?}",
                 outline(&reading)
             );
@@ -389,11 +324,7 @@ fn every_key_without_a_default_is_missed() {
 #[test]
 fn every_key_of_a_later_version_is_refused() {
     for section in SECTIONS {
-        for key in section
-            .keys
-            .iter()
-            .filter(|key| key.status == Status::NotYet)
-        {
+        for key in section.keys.iter().filter(|key| key.status == Status::NotYet) {
             let path = section.path_of(key.name);
             let text = if matches!(section.path, "app") {
                 format!("[[app]]\n{} = true", key.name)
@@ -401,16 +332,10 @@ fn every_key_of_a_later_version_is_refused() {
                 format!("{path} = true")
             };
             let reading = read(&format!("version = 1\n{text}\n"));
-            let found = reading
-                .findings
-                .list
-                .iter()
-                .find(|finding| finding.key == path)
-                .unwrap();
+            let found = reading.findings.list.iter().find(|finding| finding.key == path).unwrap();
             assert_eq!(found.code, Code::NotYet);
-            let expected = format!(
-                "`{path}` is part of the configuration format, but this version does not enforce it"
-            );
+            let expected =
+                format!("`{path}` is part of the configuration format, but this version does not enforce it");
             assert_eq!(found.message, expected);
         }
     }
@@ -429,23 +354,12 @@ fn every_default_is_taken() {
 fn the_reference_page_names_every_key_and_code() {
     let page = super::reference_markdown();
     for section in SECTIONS {
-        for key in section
-            .keys
-            .iter()
-            .filter(|key| !matches!(key.form, Form::Table | Form::Tables))
-        {
-            assert!(
-                page.contains(&format!("| `{}` |", key.name)),
-                "{}",
-                key.name
-            );
+        for key in section.keys.iter().filter(|key| !matches!(key.form, Form::Table | Form::Tables)) {
+            assert!(page.contains(&format!("| `{}` |", key.name)), "{}", key.name);
         }
     }
     for code in Code::ALL {
-        assert!(
-            page.contains(&format!("| `{code}` | {} |", code.level())),
-            "{code}"
-        );
+        assert!(page.contains(&format!("| `{code}` | {} |", code.level())), "{code}");
     }
     let start = page.find("```toml\n").unwrap() + 8;
     let example = &page[start..start + page[start..].find("```").unwrap()];

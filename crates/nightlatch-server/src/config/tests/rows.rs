@@ -13,26 +13,16 @@ fn check(text: &str, from: &str, to: &str, expected: &[&str]) {
         .findings
         .list
         .iter()
-        .map(|f| {
-            format!(
-                "{}:{} {} | {} | {}",
-                f.place.line, f.place.column, f.code, f.message, f.hint
-            )
-        })
+        .map(|f| format!("{}:{} {} | {} | {}", f.place.line, f.place.column, f.code, f.message, f.hint))
         .collect();
     assert_eq!(found, expected, "{to}");
-    assert_eq!(
-        reading.config.is_none(),
-        reading.findings.errors() > 0,
-        "{to}"
-    );
+    assert_eq!(reading.config.is_none(), reading.findings.errors() > 0, "{to}");
 }
 
 #[test]
 fn as_people_see_them() {
-    let text = FULL
-        .replace("idle = \"15m\"", "idel = \"15m\"")
-        .replace("warning = \"2m\"", "warning = \"15s\"");
+    let text =
+        FULL.replace("idle = \"15m\"", "idel = \"15m\"").replace("warning = \"2m\"", "warning = \"15s\"");
     let expected = r#"error[missing-key]: `policy.idle` is missing
   --> /etc/nightlatch/nightlatch.toml:14:1
    |
@@ -131,9 +121,7 @@ fn top() {
         FULL,
         "version = 1",
         "version = \"1\"",
-        &[
-            "1:11 wrong-type | `version` is text, but must be a whole number | for example: `version = 1`",
-        ],
+        &["1:11 wrong-type | `version` is text, but must be a whole number | for example: `version = 1`"],
     );
     check(
         FULL,
@@ -213,9 +201,7 @@ fn listen() {
         FULL,
         ", key = \"/etc/tls/key.pem\"",
         "",
-        &[
-            r#"9:7 missing-key | `listen.tls.key` is missing | add it to `listen.tls`: `key = "tls/key.pem"`"#,
-        ],
+        &[r#"9:7 missing-key | `listen.tls.key` is missing | add it to `listen.tls`: `key = "tls/key.pem"`"#],
     );
     check(
         FULL,
@@ -280,14 +266,7 @@ fn a_gateway_without_tls() {
             "5:11 cookie-not-secure | `listen.gateway` is 0.0.0.0:8443, which is not loopback, and nothing says that browsers come over https | set `tls`; or, behind a proxy that encrypts, set `public_url` with `https://` and `trusted_proxies` with the proxies that encrypt",
         ],
     );
-    check(
-        &text
-            .replace("trusted_proxies", "#")
-            .replace("public_url", "#"),
-        "0.0.0.0",
-        "127.0.0.1",
-        &[],
-    );
+    check(&text.replace("trusted_proxies", "#").replace("public_url", "#"), "0.0.0.0", "127.0.0.1", &[]);
 }
 
 #[test]
@@ -373,9 +352,7 @@ fn apps() {
         FULL,
         "\"research\"",
         "\"blotter\"",
-        &[
-            "32:8 duplicate-name | there is another `[[app]]` named `blotter` | give each a name of its own",
-        ],
+        &["32:8 duplicate-name | there is another `[[app]]` named `blotter` | give each a name of its own"],
     );
     check(
         FULL,
@@ -589,12 +566,7 @@ fn demo() {
             "5:19 demo-not-loopback | `listen.trusted_proxies` is not loopback, and `[identity.demo]` lets anybody sign in as anybody | remove `[identity.demo]`, or use loopback everywhere: `127.0.0.1`",
         ],
     );
-    check(
-        DEMO,
-        "127.0.0.1:8080\"",
-        "127.0.0.1:8080\"\npublic_url = \"http://localhost:8080\"",
-        &[],
-    );
+    check(DEMO, "127.0.0.1:8080\"", "127.0.0.1:8080\"\npublic_url = \"http://localhost:8080\"", &[]);
     check(
         DEMO,
         "\"bob\"",
@@ -703,8 +675,6 @@ fn uncovered() {
         FULL,
         "owner = \"Retail Operations\"",
         "owner = \" \"",
-        &[
-            r#"49:9 empty-value | this must not be empty | for example: `owner = "Retail Operations"`"#,
-        ],
+        &[r#"49:9 empty-value | this must not be empty | for example: `owner = "Retail Operations"`"#],
     );
 }

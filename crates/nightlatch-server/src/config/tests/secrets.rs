@@ -10,10 +10,7 @@ use super::{FULL, read};
 const LONG: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
 
-fn load(
-    file: Result<&str, io::ErrorKind>,
-    env: Option<&str>,
-) -> Result<Vec<LoadedKey>, Vec<SecretError>> {
+fn load(file: Result<&str, io::ErrorKind>, env: Option<&str>) -> Result<Vec<LoadedKey>, Vec<SecretError>> {
     let read_file = |path: &Path| {
         assert_eq!(path, Path::new("/etc/nightlatch/secrets/trading-backend"));
         file.map(str::to_owned).map_err(io::Error::from)
@@ -22,26 +19,14 @@ fn load(
         assert_eq!(name, "AUDIT_KEY");
         env.map(str::to_owned)
     };
-    read(FULL)
-        .config
-        .unwrap()
-        .read_secrets(&read_file, &read_env)
+    read(FULL).config.unwrap().read_secrets(&read_file, &read_env)
 }
 
 #[test]
 fn keys_are_loaded_without_the_newline_and_do_not_show_themselves() {
     let loaded = load(Ok(&format!("{LONG}\r\n")), Some(OTHER)).unwrap();
-    let names: Vec<_> = loaded
-        .iter()
-        .map(|key| (key.name.as_str(), key.role, key.secret.reveal()))
-        .collect();
-    assert_eq!(
-        names,
-        [
-            ("trading-backend", Role::Issuer, LONG),
-            ("audit", Role::Auditor, OTHER)
-        ]
-    );
+    let names: Vec<_> = loaded.iter().map(|key| (key.name.as_str(), key.role, key.secret.reveal())).collect();
+    assert_eq!(names, [("trading-backend", Role::Issuer, LONG), ("audit", Role::Auditor, OTHER)]);
     assert!(!format!("{loaded:?}").contains(LONG));
 }
 
@@ -57,10 +42,7 @@ fn everything_that_is_wrong_is_said_at_once() {
                 path,
                 kind: io::ErrorKind::NotFound
             },
-            SecretError::NotSet {
-                name: "audit".to_owned(),
-                variable: "AUDIT_KEY".to_owned()
-            },
+            SecretError::NotSet { name: "audit".to_owned(), variable: "AUDIT_KEY".to_owned() },
         ]
     );
     assert_eq!(
@@ -72,45 +54,12 @@ fn everything_that_is_wrong_is_said_at_once() {
 #[test]
 fn weak_and_mangled_secrets_are_refused_without_being_shown() {
     for (text, expected) in [
-        (
-            &LONG[1..],
-            SecretError::TooShort {
-                name: "audit".to_owned(),
-                length: 31,
-            },
-        ),
-        (
-            "",
-            SecretError::TooShort {
-                name: "audit".to_owned(),
-                length: 0,
-            },
-        ),
-        (
-            "0123456789abcdef 0123456789abcdef",
-            SecretError::Malformed {
-                name: "audit".to_owned(),
-            },
-        ),
-        (
-            "0123456789abcdef\n0123456789abcdef",
-            SecretError::Malformed {
-                name: "audit".to_owned(),
-            },
-        ),
-        (
-            "0123456789abcdef0123456789abcdeé",
-            SecretError::Malformed {
-                name: "audit".to_owned(),
-            },
-        ),
-        (
-            LONG,
-            SecretError::Shared {
-                first: "trading-backend".to_owned(),
-                second: "audit".to_owned(),
-            },
-        ),
+        (&LONG[1..], SecretError::TooShort { name: "audit".to_owned(), length: 31 }),
+        ("", SecretError::TooShort { name: "audit".to_owned(), length: 0 }),
+        ("0123456789abcdef 0123456789abcdef", SecretError::Malformed { name: "audit".to_owned() }),
+        ("0123456789abcdef\n0123456789abcdef", SecretError::Malformed { name: "audit".to_owned() }),
+        ("0123456789abcdef0123456789abcdeé", SecretError::Malformed { name: "audit".to_owned() }),
+        (LONG, SecretError::Shared { first: "trading-backend".to_owned(), second: "audit".to_owned() }),
     ] {
         let wrong = load(Ok(LONG), Some(text)).unwrap_err();
         assert_eq!(wrong, [expected]);
