@@ -51,11 +51,8 @@ impl Engine {
             self.decide(parent, Activity::Passive, now_nanos, by);
         }
         let committed = session.cell.decide(session.parent_end(), activity, Time::from_nanos(now_nanos));
-        if let Committed::EndedNow(reason, deadline) = committed {
+        if let Committed::EndedNow(_, deadline) = committed {
             session.note_end(deadline.at);
-            if self.would_be_found_again(session, reason, now_nanos) || parent_settled(session) {
-                session.settle();
-            }
         }
         committed
     }
@@ -71,8 +68,10 @@ impl Engine {
     ) {
         let lateness_us = now_nanos.saturating_sub(deadline.at.as_nanos()) / 1_000;
         self.stats().ends.observe(lateness_us);
+        let may_be_told = self.would_be_found_again(session, reason, now_nanos) || parent_settled(session);
         self.record_end(
             session,
+            may_be_told,
             EndNote {
                 reason,
                 deadline,
@@ -103,6 +102,7 @@ impl Engine {
         session.note_end(now);
         Some(self.record_end(
             session,
+            false,
             EndNote {
                 reason: order.reason,
                 deadline,
@@ -116,14 +116,18 @@ impl Engine {
         ))
     }
 
-    /// The end's entry, and what waits for it.
-    pub(crate) fn record_end(&self, session: &Arc<Session>, note: EndNote<'_>) -> u64 {
+    /// The end's entry, and what waits for it: the end is told now if it `may_be_told`, else when the entry is on disk. The
+    /// entry comes first either way, so that the record tells an end before what was cut because of it.
+    pub(crate) fn record_end(&self, session: &Arc<Session>, may_be_told: bool, note: EndNote<'_>) -> u64 {
         self.stats().count_ended(note.reason);
         let entry = Entry::SessionEnded(SessionEnded::of(session, note));
-        let then = (!session.settled()).then(|| Then::Settle(Arc::clone(session)));
+        let then = (!may_be_told).then(|| Then::Settle(Arc::clone(session)));
         self.forget_later(session);
         let index = self.append(&entry, then);
         session.note_end_entry(index);
+        if may_be_told {
+            session.settle();
+        }
         self.room().paid();
         // Their word says it already, by way of this one's; what is left is to write it down.
         for lease in session.orphans() {

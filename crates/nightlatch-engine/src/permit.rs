@@ -15,7 +15,7 @@ use crate::{
 use nightlatch_core::{Activity, Deadline};
 use std::{fmt, sync::Arc};
 
-/// Held by everything that stands open in a session.
+/// Held by whatever stands open in a session: one for each, however many parts of it share it.
 pub struct Permit {
     engine: Arc<Engine>,
     session: Arc<Session>,
@@ -122,12 +122,6 @@ impl Permit {
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {
         &self.session
-    }
-}
-
-impl Clone for Permit {
-    fn clone(&self) -> Permit {
-        Permit::register(&self.engine, &self.session)
     }
 }
 

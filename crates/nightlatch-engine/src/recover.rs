@@ -32,7 +32,12 @@ use nightlatch_store::{
     Pseudonym, ReservationFile,
     snapshot::{self, BadSnapshot},
 };
-use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// What opening found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -68,6 +73,9 @@ pub enum OpenError {
     /// The ledger's signing key cannot be used.
     #[error(transparent)]
     Key(#[from] nightlatch_ledger::KeyError),
+    /// The ledger is signed and the key it is signed with is gone. A new key could not go on with it.
+    #[error("the ledger's signing key `{}` is missing; put it back from where it was kept", .0.display())]
+    KeyMissing(PathBuf),
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] nightlatch_ledger::OpenError),
@@ -138,6 +146,9 @@ impl Engine {
         let keys = Keys::open(data.keys())?;
         let key = data.keys().join("ledger.key");
         let origin = format!("nightlatch.local/{node}");
+        if !key.exists() && data.ledger().join("checkpoint").exists() {
+            return Err(OpenError::KeyMissing(key));
+        }
         let signer = if key.exists() { Signer::load(&key, &origin)? } else { Signer::create(&key, &origin)? };
         let (ledger, opened) = Ledger::open_on(disk, &data.ledger(), options, signer)?;
 
@@ -315,10 +326,10 @@ impl Engine {
         session.cell.end(reason);
         let ended_at = known.ended_at.unwrap_or(deadline.at.min(now));
         session.note_end(ended_at);
-        session.settle();
         recovery.ended_while_down += 1;
         self.record_end(
             session,
+            true,
             EndNote {
                 reason,
                 deadline: Deadline { at: deadline.at.max(ended_at), ..deadline },

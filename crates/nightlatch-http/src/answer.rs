@@ -41,6 +41,8 @@ const CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type
 pub(crate) struct Asker {
     /// A person looks at the answer.
     pub(crate) navigation: bool,
+    /// Asking again changes nothing.
+    pub(crate) safe: bool,
     /// Its connection is TLS.
     pub(crate) secure: bool,
     /// Its credential came as a cookie, or it brought none.
@@ -65,7 +67,7 @@ pub(crate) struct Obstacle {
     pub(crate) status: StatusCode,
     /// Stable, for programs.
     pub(crate) code: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) title: Cow<'static, str>,
     pub(crate) detail: Cow<'static, str>,
 }
 
@@ -122,7 +124,7 @@ impl Gateway {
                     title,
                     sentence: detail,
                     reference: Some(code),
-                    retry: status.is_server_error(),
+                    retry: asker.safe && status.is_server_error(),
                 }),
             );
         }

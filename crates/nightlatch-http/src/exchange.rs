@@ -18,6 +18,7 @@ use crate::{
     },
     gate::Guarded,
     gateway::{App, Gateway},
+    pages::{self, Sent},
     road::Peer,
     sending::{Answered, Sending},
     sse,
@@ -36,7 +37,7 @@ use http_body_util::BodyExt;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use nightlatch_core::Activity;
 use nightlatch_engine::{Channel, End, Permit};
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// How long a request that was forwarded whole may take to finish after the end.
@@ -51,7 +52,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) target: PathAndQuery,
     pub(crate) route: Arc<str>,
     /// None on a public route.
-    pub(crate) permit: Option<Permit>,
+    pub(crate) permit: Option<Arc<Permit>>,
     /// Set if it asks for a WebSocket and may have one.
     pub(crate) handshake: Option<Handshake>,
     /// Whether a WebSocket's frames count.
@@ -73,14 +74,14 @@ impl Exchange<'_> {
             guarded: self.guarded(if progress.read_whole() { Channel::Request } else { Channel::Upload }),
             progress: Arc::clone(&progress),
         };
-        let mut sending = Box::pin(timeout(self.gateway.answer_within, sending.run()));
+        let mut sending = Box::pin(in_time(sending.run(), Arc::clone(&progress), self.gateway.answer_within));
         let answered = match &self.permit {
             None => sending.await,
             Some(permit) => tokio::select! {
                 biased;
                 end = permit.ended() => {
                     if !method.is_safe() && progress.may_be_whole() {
-                        self.leave_to_finish(permit, async move { sending.await.ok() });
+                        self.leave_to_finish(permit, sending);
                         return self.signed_out(end, Outcome::Unknown);
                     }
                     drop(sending);
@@ -90,9 +91,9 @@ impl Exchange<'_> {
             },
         };
         let (response, lease) = match answered {
-            Ok(Ok(answered)) => answered,
-            Ok(Err(error)) => return self.no_answer(&method, &progress, &error).await,
-            Err(_) => return self.too_slow(),
+            Some(Ok(answered)) => answered,
+            Some(Err(error)) => return self.no_answer(&method, &progress, &error).await,
+            None => return self.too_slow(&method),
         };
         self.answer(&method, response, lease, progress, client_upgrade).await
     }
@@ -200,7 +201,7 @@ impl Exchange<'_> {
                 "The application switched protocols without having understood the request.".to_owned(),
             );
         };
-        let Some(upstream_gate) = lease.hand_over() else { return self.too_slow() };
+        let Some(upstream_gate) = lease.hand_over() else { return self.too_slow(&Method::GET) };
         let (mut head, body) = response.into_parts();
         let upstream_upgrade = hyper::upgrade::on(Response::from_parts(head.clone(), body));
         self.prepare_answer(&mut head, true);
@@ -228,10 +229,10 @@ impl Exchange<'_> {
 
     /// The end came before the application had all of it, or before it answered what can be asked again.
     async fn cut_short(&self, end: End, progress: &Progress) -> Answer {
-        if let Some(guarded) =
-            self.guarded(if progress.read_whole() { Channel::Request } else { Channel::Upload })
-        {
-            guarded.record_cut("401");
+        let (channel, how) =
+            if progress.read_whole() { (Channel::Request, "401") } else { (Channel::Upload, "aborted") };
+        if let Some(guarded) = self.guarded(channel) {
+            guarded.record_cut(how);
         }
         progress.read_off(self.signed_out(end, Outcome::NotForwarded)).await
     }
@@ -239,10 +240,10 @@ impl Exchange<'_> {
     /// Lets a request that was forwarded whole finish, and records what came of it.
     fn leave_to_finish(
         &self,
-        permit: &Permit,
+        permit: &Arc<Permit>,
         sending: impl Future<Output = Option<Result<Answered, UpstreamError>>> + Send + 'static,
     ) {
-        let (permit, route) = (permit.clone(), Arc::clone(&self.route));
+        let (permit, route) = (Arc::clone(permit), Arc::clone(&self.route));
         tokio::spawn(async move {
             let finished = timeout(FINISH_WITHIN, sending).await.ok().flatten();
             let status = finished.and_then(Result::ok).map(|(response, _)| response.status().as_u16());
@@ -263,36 +264,29 @@ impl Exchange<'_> {
             return self.cut_short(end, progress).await;
         }
         tracing::warn!(app = self.app.name, %error, "the application gave no answer");
-        let (status, code, detail) = match error {
-            UpstreamError::Connect { .. } => (
-                StatusCode::BAD_GATEWAY,
-                "application-unreachable",
-                "The application cannot be reached. Your session is not affected; try again in a moment.",
-            ),
-            UpstreamError::ConnectTimeout(_) => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "application-unreachable",
-                "The application cannot be reached. Your session is not affected; try again in a moment.",
-            ),
-            UpstreamError::Answer { .. } => (
-                StatusCode::BAD_GATEWAY,
-                "application-broke-off",
-                "The application broke off without a valid answer. Your session is not affected.",
-            ),
+        let (status, code) = match error {
+            UpstreamError::Connect { .. } => (StatusCode::BAD_GATEWAY, "application-unreachable"),
+            UpstreamError::ConnectTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "application-unreachable"),
+            UpstreamError::Answer { .. } => (StatusCode::BAD_GATEWAY, "application-broke-off"),
         };
-        progress.read_off(self.obstacle(status, code, detail.to_owned())).await
+        let sent = if !method.is_safe() && progress.may_be_whole() { Sent::Perhaps } else { Sent::Nothing };
+        progress.read_off(self.trouble(status, code, sent)).await
     }
 
-    fn too_slow(&self) -> Answer {
-        self.obstacle(
-            StatusCode::GATEWAY_TIMEOUT,
-            "application-too-slow",
-            "The application did not answer in time. Your session is not affected.".to_owned(),
-        )
+    fn too_slow(&self, method: &Method) -> Answer {
+        let sent = if method.is_safe() { Sent::Nothing } else { Sent::Perhaps };
+        self.trouble(StatusCode::GATEWAY_TIMEOUT, "application-too-slow", sent)
+    }
+
+    /// Something went wrong on the way to the application; the session is not touched by it.
+    fn trouble(&self, status: StatusCode, code: &'static str, sent: Sent) -> Answer {
+        let words = pages::trouble(status.as_u16(), sent);
+        let obstacle = Obstacle { status, code, title: words.title, detail: words.sentence.into() };
+        self.gateway.refuse(&self.asker, &obstacle)
     }
 
     fn obstacle(&self, status: StatusCode, code: &'static str, detail: String) -> Answer {
-        let title = "The application did not answer.";
+        let title = "The application's answer cannot be used.".into();
         self.gateway.refuse(&self.asker, &Obstacle { status, code, title, detail: detail.into() })
     }
 
@@ -312,5 +306,23 @@ impl Exchange<'_> {
     fn subject_key(&self) -> Option<Vec<u8>> {
         let subject = &self.permit.as_ref()?.session().facts.subject;
         Some([subject.provider.as_bytes(), b"\0", subject.name.as_bytes()].concat())
+    }
+}
+
+/// The answer, unless the application takes longer than `within` once the client has sent everything.
+async fn in_time<T>(
+    sending: impl Future<Output = T>,
+    progress: Arc<Progress>,
+    within: Duration,
+) -> Option<T> {
+    let mut sending = pin!(sending);
+    loop {
+        let waited_for_the_client = !progress.read_whole();
+        if let Ok(sent) = timeout(within, sending.as_mut()).await {
+            return Some(sent);
+        }
+        if !waited_for_the_client {
+            return None;
+        }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) const POINT: &str = "gateway";
 /// What stands behind a gate: the permit, and how to name it if it is cut.
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded {
-    pub(crate) permit: Permit,
+    pub(crate) permit: Arc<Permit>,
     pub(crate) channel: Channel,
     pub(crate) route: Arc<str>,
 }
@@ -210,7 +210,7 @@ impl GatedIo {
             self.over = None;
             return written;
         }
-        let holder = self.gate.state().held.last().map(|guarded| guarded.permit.clone());
+        let holder = self.gate.state().held.last().map(|guarded| Arc::clone(&guarded.permit));
         if let Some(permit) = holder {
             let session = permit.session().facts.id;
             if self.over.as_ref().is_none_or(|(watched, _)| *watched != session) {
@@ -283,8 +283,8 @@ impl Drop for GatedIo {
 }
 
 /// Completes when the session is over and that may be told; holds its permit.
-pub(crate) fn ended(permit: &Permit) -> Over {
-    let permit = permit.clone();
+pub(crate) fn ended(permit: &Arc<Permit>) -> Over {
+    let permit = Arc::clone(permit);
     Box::pin(async move { permit.ended().await })
 }
 

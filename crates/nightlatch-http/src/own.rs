@@ -244,21 +244,21 @@ fn shown(user: &DemoUser) -> pages::DemoUser {
 const NOT_FOUND: Obstacle = Obstacle {
     status: StatusCode::NOT_FOUND,
     code: "no-such-route",
-    title: "There is nothing here.",
+    title: Cow::Borrowed("There is nothing here."),
     detail: Cow::Borrowed("This is not one of the gateway's own routes."),
 };
 
 const NOT_ALLOWED: Obstacle = Obstacle {
     status: StatusCode::METHOD_NOT_ALLOWED,
     code: "method-not-allowed",
-    title: "This route does not answer that method.",
+    title: Cow::Borrowed("This route does not answer that method."),
     detail: Cow::Borrowed("`Allow` names the methods it answers."),
 };
 
 const FOREIGN_ORIGIN: Obstacle = Obstacle {
     status: StatusCode::FORBIDDEN,
     code: "foreign-origin",
-    title: "This request does not come from a page of this site.",
+    title: Cow::Borrowed("This request does not come from a page of this site."),
     detail: Cow::Borrowed(
         "Requests that change something here need an `Origin` that is exactly this gateway's.",
     ),
@@ -267,13 +267,13 @@ const FOREIGN_ORIGIN: Obstacle = Obstacle {
 const BAD_FORM: Obstacle = Obstacle {
     status: StatusCode::BAD_REQUEST,
     code: "unknown-user",
-    title: "Nobody of that name can sign in here.",
+    title: Cow::Borrowed("Nobody of that name can sign in here."),
     detail: Cow::Borrowed("Choose one of the users on the sign-in page."),
 };
 
 const CANNOT_START: Obstacle = Obstacle {
     status: StatusCode::SERVICE_UNAVAILABLE,
     code: "not-recording",
-    title: "Nobody can sign in right now.",
+    title: Cow::Borrowed("Nobody can sign in right now."),
     detail: Cow::Borrowed("No session starts while its record cannot be written. Try again in a moment."),
 };

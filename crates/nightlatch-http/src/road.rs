@@ -24,7 +24,7 @@ use http::{
 use hyper::body::Incoming;
 use nightlatch_core::Trigger;
 use nightlatch_engine::{Admission, Permit};
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 /// The other end of a client's connection.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Gateway {
             return read_off_request(request, answer).await;
         };
         match self.admit(&request, app, &read) {
-            Ok((permit, handshake)) => {
+            Ok(Granted { permit, handshake, by_cookie }) => {
                 let websocket = handshake.is_some();
                 let route = RouteRequest { method: request.method(), websocket, path: &read.path };
                 let exchange = Exchange {
@@ -69,7 +69,7 @@ impl Gateway {
                     peer,
                     route: app.route_name(route),
                     frames: app.counts(route, Trigger::Stream),
-                    asker: read.asker,
+                    asker: Asker { by_cookie, ..read.asker },
                     target: read.target,
                     permit,
                     handshake,
@@ -89,6 +89,7 @@ impl Gateway {
         let client = ClientView::of(headers, peer.address, peer.secure, headers.get(HOST), &self.trusted);
         let mut asker = Asker {
             navigation: is_navigation(request.method(), headers),
+            safe: request.method().is_safe(),
             secure: self.is_secure(&client),
             by_cookie: true,
             return_to: "/".to_owned(),
@@ -119,13 +120,19 @@ impl Gateway {
         };
         let read = CanonicalPath::parse(path.as_bytes()).and_then(|path| Ok((path.forwarded(query)?, path)));
         let (target, path) = read.map_err(|refusal| malformed(&asker, refusal.to_string()))?;
-        asker.return_to = self.return_to(request, &target, &client);
+        asker.return_to = self.return_to(request, asker.navigation, &target, &client);
         Ok(Read { query: query.map(str::to_owned), path, target, client, asker })
     }
 
-    /// Where a person comes back to after signing in: the page asked for, or the page a form stood on.
-    fn return_to(&self, request: &Request<Incoming>, target: &PathAndQuery, client: &ClientView) -> String {
-        if request.method().is_safe() {
+    /// Where a person comes back to after signing in: the page asked for, or the page that a form or a script stood on.
+    fn return_to(
+        &self,
+        request: &Request<Incoming>,
+        navigation: bool,
+        target: &PathAndQuery,
+        client: &ClientView,
+    ) -> String {
+        if navigation && request.method().is_safe() {
             return target.as_str().to_owned();
         }
         let referer = request.headers().get(REFERER).and_then(|referer| referer.to_str().ok());
@@ -147,7 +154,7 @@ impl Gateway {
         let route =
             RouteRequest { method: request.method(), websocket: handshake.is_some(), path: &read.path };
         if handshake.is_none() && app.is_public(route) {
-            return Ok((None, None));
+            return Ok(Granted { permit: None, handshake: None, by_cookie: false });
         }
         let extraction = extract(headers, Gateway::cookie_names(read.asker.secure));
         let presented = match extraction.credential {
@@ -158,18 +165,26 @@ impl Gateway {
                 return Err(Refused::NotSignedIn(held));
             }
         };
+        let by_cookie = presented.carrier == Carrier::Cookie;
         let activity = app.counts(route, trigger(request.method(), headers));
         match self.engine.check(&presented.hash, activity, POINT) {
-            Admission::Granted(permit) => Ok((Some(permit), handshake)),
-            Admission::Ended(refusal) => {
-                Err(Refused::Over { refusal, by_cookie: presented.carrier == Carrier::Cookie })
+            Admission::Granted(permit) => {
+                Ok(Granted { permit: Some(Arc::new(permit)), handshake, by_cookie })
             }
+            Admission::Ended(refusal) => Err(Refused::Over { refusal, by_cookie }),
             Admission::Unknown => Err(Refused::NotSignedIn(None)),
         }
     }
 }
 
-type Granted = (Option<Permit>, Option<Handshake>);
+/// A request that may go on.
+struct Granted {
+    /// None on a public route.
+    permit: Option<Arc<Permit>>,
+    handshake: Option<Handshake>,
+    /// The credential came as a cookie.
+    by_cookie: bool,
+}
 
 /// Why a request does not go on.
 pub(crate) enum Refused {
@@ -219,27 +234,27 @@ fn same_host(authority: &str, host: Option<&HeaderValue>, secure: bool) -> bool 
 const MALFORMED: Obstacle = Obstacle {
     status: StatusCode::BAD_REQUEST,
     code: "malformed-request",
-    title: "This request cannot be understood.",
-    detail: std::borrow::Cow::Borrowed(""),
+    title: Cow::Borrowed("This request cannot be understood."),
+    detail: Cow::Borrowed(""),
 };
 
 const NO_TUNNELS: Obstacle = Obstacle {
     status: StatusCode::METHOD_NOT_ALLOWED,
     code: "no-tunnels",
-    title: "Tunnels are not offered.",
-    detail: std::borrow::Cow::Borrowed("CONNECT is refused on this gateway."),
+    title: Cow::Borrowed("Tunnels are not offered."),
+    detail: Cow::Borrowed("CONNECT is refused on this gateway."),
 };
 
 pub(crate) const CONFLICT: Obstacle = Obstacle {
     status: StatusCode::BAD_REQUEST,
     code: "two-credentials",
-    title: "This request brings two different credentials.",
-    detail: std::borrow::Cow::Borrowed("Send one of them, as a cookie or as a bearer."),
+    title: Cow::Borrowed("This request brings two different credentials."),
+    detail: Cow::Borrowed("Send one of them, as a cookie or as a bearer."),
 };
 
 const MISDIRECTED: Obstacle = Obstacle {
     status: StatusCode::MISDIRECTED_REQUEST,
     code: "no-such-application",
-    title: "No application answers here.",
-    detail: std::borrow::Cow::Borrowed("This gateway has no application for this host and path."),
+    title: Cow::Borrowed("No application answers here."),
+    detail: Cow::Borrowed("This gateway has no application for this host and path."),
 };

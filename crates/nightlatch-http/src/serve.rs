@@ -10,6 +10,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
+    task::JoinSet,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -25,22 +26,25 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 impl Gateway {
-    /// Serves connections of this listener until `stop` says so; then finishes what is open, in bounded time.
+    /// Serves connections of this listener until `stop` says so; then takes no more and completes when those that are open
+    /// have finished, in bounded time.
     pub async fn serve(
         self: Arc<Self>,
         listener: TcpListener,
         tls: Option<TlsAcceptor>,
         mut stop: watch::Receiver<bool>,
     ) {
+        let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => break,
             };
+            while connections.try_join_next().is_some() {}
             match accepted {
                 Ok((tcp, peer)) => {
                     let gateway = Arc::clone(&self);
-                    tokio::spawn(gateway.connection(tcp, peer, tls.clone(), stop.clone()));
+                    connections.spawn(gateway.connection(tcp, peer, tls.clone(), stop.clone()));
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: those that are open end sooner or later.
@@ -49,6 +53,8 @@ impl Gateway {
                 }
             }
         }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
     }
 
     async fn connection(

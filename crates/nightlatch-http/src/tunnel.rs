@@ -14,6 +14,7 @@ use crate::{
         frames::FrameTracker,
     },
 };
+use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use nightlatch_core::Activity;
@@ -41,6 +42,9 @@ pub(crate) struct Tunnel {
     pub(crate) client_gate: Arc<Gate>,
     pub(crate) upstream_gate: Arc<Gate>,
 }
+
+/// A direction between two upgraded connections.
+type Halves = Direction<ReadHalf<Socket>, WriteHalf<Socket>>;
 
 /// One direction: what was read and not yet taken, and where in the frames the taken bytes end.
 struct Direction<R, W> {
@@ -138,44 +142,48 @@ impl Tunnel {
             }
         };
         match end {
-            Some(end) => self.cut(end, &mut down, &mut up).await,
+            Some(end) => self.cut(end, down, up).await,
             // A gate noticed the end before we did, and refused.
             None if !self.guarded.may_pass() => {
                 let end = self.guarded.permit.ended().await;
-                self.cut(end, &mut down, &mut up).await;
+                self.cut(end, down, up).await;
             }
             // Closed by one of the two, or broken: what is left of it goes with us.
             None => {}
         }
     }
 
-    async fn cut(
-        &self,
-        end: End,
-        down: &mut Direction<ReadHalf<Socket>, WriteHalf<Socket>>,
-        up: &mut Direction<ReadHalf<Socket>, WriteHalf<Socket>>,
-    ) {
+    /// Ends both sides: in words where a frame may stand, else by a reset, and then at once.
+    async fn cut(self, end: End, mut down: Halves, mut up: Halves) {
         let reason = end.reason.code();
         let to_client = close_frame(CloseCode::TIMEOUT, reason, None);
-        if down.between_frames() && self.client_gate.last_words(&self.guarded, CLOSE_HOW) {
-            if say(&mut down.to, &to_client).await.is_err() {
-                self.client_gate.reset(Some(self.guarded.clone()));
-            }
-        } else {
-            self.client_gate.reset(Some(self.guarded.clone()));
+        let to_application = crate::random_mask()
+            .filter(|_| up.between_frames())
+            .map(|mask| close_frame(CloseCode::TIMEOUT, reason, Some(mask)));
+        self.upstream_gate.open();
+        let client_told = down.between_frames()
+            && self.client_gate.last_words(&self.guarded, CLOSE_HOW)
+            && say(&mut down.to, &to_client).await.is_ok();
+        if !client_told {
+            self.client_gate.reset(Some(self.guarded));
+            // With both halves gone the client's socket is closed, which is the reset.
+            drop((down.to, up.from));
+            tell_application(&mut up.to, to_application, &self.upstream_gate).await;
+            return;
         }
-        // The application is told too, where a frame may stand; else the reset tells it.
-        let told = match (up.between_frames(), crate::random_mask()) {
-            (true, Some(mask)) => {
-                self.upstream_gate.open();
-                say(&mut up.to, &close_frame(CloseCode::TIMEOUT, reason, Some(mask))).await.is_ok()
-            }
-            _ => false,
-        };
-        if !told {
-            self.upstream_gate.reset(None);
-        }
+        tell_application(&mut up.to, to_application, &self.upstream_gate).await;
         let _ = timeout(CLOSE_WITHIN, async { tokio::join!(down.drain(), up.drain()) }).await;
+    }
+}
+
+/// Tells the application by a Close, where a frame may stand; else by a reset.
+async fn tell_application(to: &mut WriteHalf<Socket>, close: Option<Bytes>, gate: &Gate) {
+    let told = match close {
+        Some(close) => say(to, &close).await.is_ok(),
+        None => false,
+    };
+    if !told {
+        gate.reset(None);
     }
 }
 

@@ -84,7 +84,7 @@ impl Progress {
 pub(crate) struct Upload {
     body: Option<Incoming>,
     progress: Arc<Progress>,
-    permit: Option<Permit>,
+    permit: Option<Arc<Permit>>,
     over: Option<Over>,
     back: Option<oneshot::Sender<Incoming>>,
 }
@@ -94,7 +94,7 @@ impl Upload {
     /// before it is told to continue, which happens when it is first polled.
     pub(crate) fn new(
         body: Incoming,
-        permit: Option<Permit>,
+        permit: Option<Arc<Permit>>,
         progress: &Arc<Progress>,
         waits: bool,
     ) -> Upload {
@@ -132,7 +132,7 @@ impl Body for Upload {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
             if let Some(permit) = &self.permit {
-                let permit = permit.clone();
+                let permit = Arc::clone(permit);
                 let over = self.over.get_or_insert_with(|| ended(&permit));
                 ready!(over.as_mut().poll(cx));
                 return Poll::Ready(Some(Err(UpBodyError::Over)));

@@ -125,7 +125,7 @@ async fn never_late_an_upload_is_aborted_at_the_application_and_answered_401() {
     let (seen, _) = timeout(Duration::from_secs(5), told.recv()).await.unwrap().unwrap();
     assert!(seen.ends_with("begin"), "{seen}");
     let cuts = site.cuts(1).await;
-    assert_eq!((cuts[0].channel.as_str(), cuts[0].how.as_str()), ("upload", "401"));
+    assert_eq!((cuts[0].channel.as_str(), cuts[0].how.as_str()), ("upload", "aborted"));
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ async fn never_late_nothing_follows_in_an_upload_under_way() {
             String::from_utf8_lossy(&seen)
         );
         let cuts = frozen.site.cuts(1).await;
-        assert_eq!((cuts.len(), cuts[0].how.as_str()), (1, "401"));
+        assert_eq!((cuts.len(), cuts[0].how.as_str()), (1, "aborted"));
         frozen.is_over().await;
     }
 }

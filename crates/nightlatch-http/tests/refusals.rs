@@ -222,7 +222,8 @@ async fn who_holds_no_credential_of_ours_learns_nothing() {
 #[tokio::test]
 async fn the_answer_after_the_end_has_the_members_that_were_promised() {
     let cast = Cast::new().await;
-    let answer = cast.raw("GET /page?x=1\nAuthorization: Bearer ENDED").await;
+    // A script asked; a person comes back to the page that it stood on, not to what it asked for.
+    let answer = cast.raw("GET /api/x\nReferer: http://desk/page?x=1\nAuthorization: Bearer ENDED").await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert_eq!(field(head, "content-type").as_deref(), Some("application/problem+json"));
     assert_eq!(field(head, "www-authenticate").as_deref(), Some("Bearer error=\"invalid_token\""));

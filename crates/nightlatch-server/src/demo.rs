@@ -52,7 +52,7 @@ pub(crate) struct DemoArgs {
 
 /// Runs the demo until told to stop.
 pub(crate) fn run(args: &DemoArgs) -> Done {
-    logging::start();
+    logging::start_at("warn");
     if let Some(open) = [args.listen, args.admin].into_iter().find(|address| !address.ip().is_loopback()) {
         return Err(Stop::Usage(format!(
             "the demo lets anybody sign in as anybody, so it listens on loopback only, and {open} is not; try 127.0.0.1:{}",
@@ -63,7 +63,11 @@ pub(crate) fn run(args: &DemoArgs) -> Done {
     let data = args.data.clone().unwrap_or_else(|| std::env::temp_dir().join("nightlatch-demo"));
     let folder = key_folder(&data)
         .map_err(|error| Stop::Unreachable(format!("cannot write in `{}`: {error}", data.display())))?;
-    let (config, keys) = load(&configuration(args, &application), &folder.join("demo.toml"))?;
+    let file = folder.join("demo.toml");
+    let text = configuration(args, &application);
+    fs::write(&file, &text)
+        .map_err(|error| Stop::Unreachable(format!("cannot write `{}`: {error}", file.display())))?;
+    let (config, keys) = load(&text, &file)?;
     in_runtime(async {
         let site = Site::open(&config, &keys).await?;
         introduce(args, &site, &folder)?;

@@ -1,7 +1,7 @@
 //! The program's log: what operators read when something is wrong. Not the record; that is the ledger.
 //!
 //! One line of JSON per event on standard error, for whatever collects it, or plain text if a terminal is listening. `NIGHTLATCH_LOG`
-//! sets the level (`info` if not set), in the form of `tracing`'s filters: `debug`, `warn,nightlatch_http=debug`. No credential, no
+//! sets the level (if not set: `info`, and `warn` in the demo), in the form of `tracing`'s filters: `debug`, `warn,nightlatch_http=debug`. No credential, no
 //! secret and no subject's name is ever logged: their types do not show them, and sessions are named by their public ids.
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -10,10 +10,10 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// The environment variable with the level.
 const VARIABLE: &str = "NIGHTLATCH_LOG";
 
-/// Begins to log. Later calls change nothing.
-pub(crate) fn start() {
+/// Begins to log, at `usual` if nothing else is asked for. Later calls change nothing.
+pub(crate) fn start_at(usual: &str) {
     let asked = std::env::var(VARIABLE).unwrap_or_default();
-    let asked = if asked.trim().is_empty() { "info" } else { asked.trim() };
+    let asked = if asked.trim().is_empty() { usual } else { asked.trim() };
     let filter = EnvFilter::try_new(asked);
     let unusable = filter.is_err();
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));

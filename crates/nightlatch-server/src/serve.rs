@@ -23,7 +23,7 @@ pub(crate) struct ServeArgs {
 
 /// Serves until told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Done {
-    logging::start();
+    logging::start_at("info");
     let file = &args.config;
     let text = fs::read_to_string(file)
         .map_err(|error| Stop::Unreachable(format!("cannot read `{}`: {error}", file.display())))?;

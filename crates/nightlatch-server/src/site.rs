@@ -149,15 +149,23 @@ impl Site {
             self;
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut hangup = signal(SignalKind::hangup())?;
         let (stop, stopping) = watch::channel(false);
         let state = ApiState::new(Arc::clone(running.engine()), keys, Arc::clone(&index), stopping.clone());
         let mut parts = JoinSet::new();
         parts.spawn(gateway.serve(gateway_listener, tls, stopping.clone()));
         parts.spawn(admin::serve(admin_listener, api::router(state), stopping));
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = parts.join_next() => tracing::error!("a listener stopped by itself"),
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                // Left alone, this signal would end the program and every session's protection with it.
+                _ = hangup.recv() => tracing::warn!("SIGHUP changes nothing: a changed configuration takes a restart"),
+                _ = parts.join_next() => {
+                    tracing::error!("a listener stopped by itself");
+                    break;
+                }
+            }
         }
         tracing::info!("stopping");
         let _ = stop.send(true);

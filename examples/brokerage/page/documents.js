@@ -1,9 +1,11 @@
 // @ts-check
 // Handing in a document. XMLHttpRequest, because fetch cannot tell how much has been sent.
-import { count, el, get, now, say, swap, time } from "./dom.js";
-import { Refused, json, problemOf, signedOut, worthTrying } from "./session.js";
+import { count, el, get, now, say, stale, swap, time } from "./dom.js";
+import { Refused, isSignedOut, json, onSignedOut, problemOf, signedOut, worthTrying } from "./session.js";
 
 /** @typedef {{name: string, bytes: number, sha256: string, at: string}} Document */
+
+const UNKNOWN = "We cannot tell whether it arrived. Check this list after you have signed in again.";
 
 export function startDocuments() {
   const form = get("documents-form");
@@ -14,6 +16,8 @@ export function startDocuments() {
   const list = get("documents-list");
   /** @type {XMLHttpRequest | null} */
   let running = null;
+  /** All of it has been sent: only the answer is still to come, and worth waiting for. */
+  let whole = false;
 
   stop.addEventListener("click", () => running?.abort());
   form.addEventListener("submit", (event) => {
@@ -22,14 +26,23 @@ export function startDocuments() {
     if (file && !running) send(file);
   });
   void json("/api/documents").then(
-    ({ documents }) => list.replaceChildren(...documents.map(line)),
-    () => {},
+    ({ documents }) => {
+      list.replaceChildren(...documents.map(line));
+      if (!running) say("documents", "live", `As of ${now()}`);
+    },
+    () => {
+      if (!running) stale("documents");
+    },
   );
+  onSignedOut(() => {
+    if (!whole) running?.abort();
+  });
 
   /** @param {File} file */
   function send(file) {
     const call = new XMLHttpRequest();
     running = call;
+    whole = false;
     swap(upload, stop);
     progress.hidden = false;
     progress.value = 0;
@@ -40,23 +53,36 @@ export function startDocuments() {
       if (event.total > 0) progress.value = event.loaded / event.total;
       say("documents", "live", `${count(event.loaded)} of ${count(event.total)} bytes`);
     });
+    call.upload.addEventListener("load", () => {
+      whole = true;
+    });
     call.addEventListener("load", () => {
       if (call.status === 201) {
         list.prepend(line(JSON.parse(call.responseText)));
         say("documents", "live", "Uploaded");
         /** @type {HTMLFormElement} */ (form).reset();
       } else if (call.status === 401) {
-        say("documents", "stopped", "Not uploaded: you are signed out");
-        signedOut(problemOf(call.responseText));
+        const problem = problemOf(call.responseText);
+        say("documents", "stopped", problem.outcome === "unknown" ? UNKNOWN : "Not uploaded: you are signed out");
+        signedOut(problem);
       } else {
         say("documents", "stopped", new Refused(call.status, problemOf(call.responseText)).message);
       }
     });
+    const broken = () =>
+      say(
+        "documents",
+        "stopped",
+        whole ? UNKNOWN : `Upload stopped at ${now()} after ${count(sent)} bytes; nothing was kept`,
+      );
     call.addEventListener("error", () => {
-      say("documents", "stopped", `Upload stopped at ${now()} after ${count(sent)} bytes; nothing was kept`);
+      broken();
       void worthTrying();
     });
-    call.addEventListener("abort", () => say("documents", "waiting", "You stopped it; nothing was kept"));
+    call.addEventListener("abort", () => {
+      if (isSignedOut()) broken();
+      else say("documents", "waiting", "You stopped it; nothing was kept");
+    });
     call.addEventListener("loadend", () => {
       running = null;
       swap(stop, upload);

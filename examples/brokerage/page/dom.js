@@ -27,19 +27,47 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** @type {Map<string, string>} when each panel was last up to date */
+const fresh = new Map();
+/** @type {Map<string, string>} the state of each panel that has said anything */
+const states = new Map();
+let frozen = false;
+
 /**
  * What a panel says about itself.
  * @param {string} panel
  * @param {"live" | "waiting" | "soon" | "stopped"} state
  * @param {string} text
+ * @param {string} [code] for support, small beneath the words
  */
-export function say(panel, state, text) {
+export function say(panel, state, text, code = "") {
+  if (frozen && state !== "stopped") return;
+  if (state === "live") fresh.set(panel, now());
+  states.set(panel, state);
   const line = get(`${panel}-state`);
   // Read out when something stops, not at every tick of a counter.
   line.setAttribute("aria-live", state === "stopped" ? "polite" : "off");
   line.dataset.state = state;
-  if (line.textContent !== text) line.textContent = text;
+  const whole = code ? `${text} Code: ${code}` : text;
+  if (line.textContent !== whole) {
+    line.replaceChildren(text, ...(code ? [" ", el("span", { class: "code" }, `Code: ${code}`)] : []));
+  }
   get(panel).classList.toggle("stale", state === "stopped");
+}
+
+/**
+ * What a panel shows is not kept up to date.
+ * @param {string} panel
+ */
+export function stale(panel) {
+  const since = fresh.get(panel);
+  say(panel, "stopped", since ? `Not updated since ${since}` : "Not loaded");
+}
+
+/** From here on nothing is live: what has not said that it stopped is stale, and an answer that comes late changes nothing. */
+export function freeze() {
+  frozen = true;
+  for (const [panel, state] of states) if (state !== "stopped") stale(panel);
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
-// Headlines as they come. EventSource comes back by itself after a broken connection, and stays away after a 401.
+// Headlines as they come. EventSource comes back by itself after a broken connection, until nobody is signed in.
 import { el, get, now, say, time } from "./dom.js";
-import { isSignedOut, worthTrying } from "./session.js";
+import { onSignedOut, worthTrying } from "./session.js";
 
 const SHOWN = 6;
 
@@ -20,14 +20,14 @@ export function startNews() {
     list.prepend(item);
     while (list.children.length > SHOWN) list.lastElementChild?.remove();
   });
-  source.addEventListener("error", () => {
+  source.addEventListener("error", async () => {
     stopped ||= `News stopped at ${now()}`;
-    if (isSignedOut()) source.close();
-    if (source.readyState === EventSource.CLOSED) {
-      say("news", "stopped", stopped);
-      void worthTrying();
-    } else {
-      say("news", "stopped", `${stopped}. Trying again`);
-    }
+    say("news", "stopped", stopped);
+    if (!(await worthTrying())) return;
+    if (source.readyState === EventSource.CONNECTING) say("news", "stopped", `${stopped}. Trying again`);
+  });
+  onSignedOut(() => {
+    source.close();
+    say("news", "stopped", stopped || `News stopped at ${now()}`);
   });
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // Messages, asked for every three seconds until nobody is signed in.
-import { el, get, now, say, time } from "./dom.js";
-import { SignedOut, isSignedOut, json } from "./session.js";
+import { el, get, now, say, stale, time } from "./dom.js";
+import { json, later } from "./session.js";
 
 const EVERY_MS = 3000;
 const SHOWN = 5;
@@ -10,27 +10,23 @@ const SHOWN = 5;
 export function startNotifications(onNew) {
   const list = get("notifications-list");
   let after = 0;
-  let checked = "";
   let first = true;
   void poll();
 
   async function poll() {
     try {
-      if (isSignedOut()) throw new SignedOut();
       const { notifications } = await json(`/api/notifications?after=${after}`);
       for (const { id, at, text } of notifications) {
         after = Math.max(after, id);
         list.prepend(el("li", {}, el("span", {}, text), el("span", { class: "sub" }, time(at))));
       }
       while (list.children.length > SHOWN) list.lastElementChild?.remove();
-      checked = now();
-      say("notifications", "live", after === 0 ? `None. Checked at ${checked}` : `Checked at ${checked}`);
+      say("notifications", "live", after === 0 ? `None. Checked at ${now()}` : `Checked at ${now()}`);
       if (notifications.length > 0 && !first) onNew();
       first = false;
-    } catch (error) {
-      say("notifications", "stopped", checked ? `Not checked since ${checked}` : "Not checked");
-      if (error instanceof SignedOut) return;
+    } catch {
+      stale("notifications");
     }
-    setTimeout(() => void poll(), EVERY_MS);
+    later(EVERY_MS, () => void poll());
   }
 }

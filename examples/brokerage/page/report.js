@@ -1,7 +1,7 @@
 // @ts-check
 // The daily report, shown while it is being written.
 import { count, get, now, say, swap } from "./dom.js";
-import { Refused, SignedOut, request, worthTrying } from "./session.js";
+import { Refused, SignedOut, isSignedOut, onSignedOut, request, worthTrying } from "./session.js";
 import { createTable } from "./table.js";
 
 const SHOWN = 8;
@@ -13,6 +13,14 @@ export function startReport() {
   /** @type {AbortController | null} */
   let running = null;
 
+  /** What came of the last one, and when. */
+  let ended = "";
+  let at = "";
+
+  onSignedOut(() => {
+    if (running) running.abort();
+    else if (ended) say("report", "stopped", `${ended}. Not updated since ${at}`);
+  });
   show.addEventListener("click", () => void run());
   stop.addEventListener("click", () => running?.abort());
 
@@ -22,6 +30,7 @@ export function startReport() {
     const { signal } = running;
     swap(show, stop);
     let received = 0;
+    ended = "";
     say("report", "waiting", "Asking for the report");
     try {
       const response = await request("/reports/daily.csv", { signal });
@@ -34,17 +43,21 @@ export function startReport() {
         say("report", "live", `${count(rows)} of ${count(total)} rows`);
       });
       if (total > 0 && received < total) throw new TypeError("incomplete");
-      say("report", "live", `Complete: ${count(received)} rows`);
+      ended = `Complete: ${count(received)} rows`;
+      say("report", "live", ended);
     } catch (error) {
       const rows = `after ${count(received)} rows`;
-      if (signal.aborted) say("report", "waiting", `You stopped it ${rows}`);
-      else if (error instanceof SignedOut) say("report", "stopped", "Report stopped: you are signed out");
+      if (signal.aborted && !isSignedOut()) {
+        ended = `You stopped it ${rows}`;
+        say("report", "waiting", ended);
+      } else if (error instanceof SignedOut) say("report", "stopped", "Report stopped: you are signed out");
       else if (error instanceof Refused) say("report", "stopped", error.message);
       else {
         say("report", "stopped", `Report stopped at ${now()} ${rows}; it is incomplete`);
         void worthTrying();
       }
     } finally {
+      at = now();
       running = null;
       swap(stop, show);
     }

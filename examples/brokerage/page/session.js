@@ -1,7 +1,7 @@
 // @ts-check
 // Talking to the server, and noticing that one is signed out: the first 401 from anywhere shows one banner and
-// tells everything that would otherwise try again to leave it.
-import { el, get } from "./dom.js";
+// stops everything else, once and for good. Whoever signs in next in this browser may be somebody else.
+import { el, freeze, get } from "./dom.js";
 
 /** Nobody is signed in any more. */
 export class SignedOut extends Error {}
@@ -20,17 +20,39 @@ export class Refused extends Error {
   }
 }
 
-let out = false;
-export const isSignedOut = () => out;
+const ending = new AbortController();
+export const isSignedOut = () => ending.signal.aborted;
 
 /**
- * A request to our own server. Throws SignedOut, Refused, or TypeError if there was no answer.
+ * Called once, when it turns out that nobody is signed in any more.
+ * @param {() => void} stop
+ */
+export function onSignedOut(stop) {
+  ending.signal.addEventListener("abort", stop, { once: true });
+}
+
+/**
+ * Later, if somebody is still signed in by then.
+ * @param {number} ms
+ * @param {() => void} what
+ */
+export function later(ms, what) {
+  setTimeout(() => {
+    if (!isSignedOut()) what();
+  }, ms);
+}
+
+/**
+ * A request to our own server. Throws SignedOut, Refused, or TypeError if there was no answer. What only reads is
+ * broken off at the end; of what changes something the answer is worth having.
  * @param {string} url
  * @param {RequestInit} [options]
  * @returns {Promise<Response>}
  */
 export async function request(url, options = {}) {
-  const response = await fetch(url, { cache: "no-store", ...options });
+  ending.signal.throwIfAborted();
+  const signal = options.method ? null : ending.signal;
+  const response = await fetch(url, { cache: "no-store", signal, ...options });
   if (response.ok) return response;
   const problem = await problemOf(await response.text().catch(() => ""));
   if (response.status === 401) {
@@ -66,25 +88,19 @@ export function problemOf(text) {
  * @returns {Promise<boolean>} whether it is worth trying again
  */
 export async function worthTrying() {
-  if (out) return false;
-  try {
-    await request("/api/whoami");
-    return true;
-  } catch (error) {
-    return !(error instanceof SignedOut);
-  }
+  await request("/api/whoami").catch(() => {});
+  return !isSignedOut();
 }
 
 /** @param {Record<string, unknown>} problem RFC 9457 */
 export function signedOut(problem) {
-  if (out) return;
-  out = true;
+  if (isSignedOut()) return;
   const said = [problem.title, problem.detail]
     .filter((part) => typeof part === "string" && part !== "")
     .map((part) => sentence(String(part)))
     .filter((part) => !/^(you are |you were )?signed out\.$/i.test(part));
-  const text = el("p", {}, el("strong", {}, "You are signed out."), said.length ? ` ${said.join(" ")}` : "");
-  const words = el("div", {}, text);
+  const text = el("p", { id: "banner-text" }, el("strong", {}, "You are signed out."), said.length ? ` ${said.join(" ")}` : "");
+  const words = el("div", { class: "words" }, text);
   if (typeof problem.reason === "string") words.append(el("p", { class: "quiet small" }, `Code: ${problem.reason}`));
 
   const login = samePlace(problem.login_url);
@@ -93,6 +109,33 @@ export function signedOut(problem) {
     : el("button", { class: "button main", id: "sign-in-again", type: "button", click: () => location.reload() }, "Sign in again");
   get("banner").replaceChildren(el("div", { class: "banner" }, words, again));
   document.title = `Signed out - ${document.title}`;
+
+  ending.abort(new SignedOut());
+  freeze();
+  disable();
+}
+
+/** What cannot work any more says so and does nothing. What was typed stays. */
+function disable() {
+  const main = get("main");
+  for (const button of main.querySelectorAll(".button")) {
+    button.setAttribute("aria-disabled", "true");
+    button.setAttribute("aria-describedby", "banner-text");
+    if (!button.hasAttribute("href")) continue;
+    button.removeAttribute("href");
+    button.setAttribute("role", "link");
+    button.setAttribute("tabindex", "0");
+  }
+  /** @param {Event} event */
+  const refuse = (event) => {
+    if (event.type === "click" && !(/** @type {Element} */ (event.target).closest(".button"))) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  };
+  main.addEventListener("click", refuse, true);
+  main.addEventListener("submit", refuse, true);
+  const leave = document.getElementById("sign-out");
+  if (leave) leave.hidden = true;
 }
 
 /**

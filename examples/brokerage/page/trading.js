@@ -1,7 +1,7 @@
 // @ts-check
 // Positions, orders and the ticket.
-import { change, count, el, get, now, price, say, tell, time } from "./dom.js";
-import { Refused, SignedOut, isSignedOut, json } from "./session.js";
+import { change, count, el, get, now, price, say, stale, tell, time } from "./dom.js";
+import { Refused, SignedOut, isSignedOut, json, later } from "./session.js";
 import { createTable } from "./table.js";
 
 /** @typedef {{user: string, symbol: string, name: string, quantity: number, average: number, last: number, value: number, gain: number}} Position */
@@ -24,7 +24,6 @@ export function createTrading(role) {
   let positions = [];
   /** @type {Map<string, Quote>} */
   let quotes = new Map();
-  let updated = "";
   const everyone = role === "supervisor";
 
   /** @type {import("./table.js").Column<any>} */
@@ -109,33 +108,23 @@ export function createTrading(role) {
     );
   }
 
-  function stale() {
-    const since = updated ? `Not updated since ${updated}` : "Not loaded";
-    say("positions", "stopped", since);
-    say("orders", "stopped", since);
-  }
-
   async function refresh() {
-    if (isSignedOut()) {
-      stale();
-      return;
-    }
     try {
       const [held, placed] = await Promise.all([json("/api/positions"), json("/api/orders")]);
       positions = held.positions;
       redraw();
       ordersTable.render(placed.orders);
-      updated = now();
-      say("positions", "live", `As of ${updated}`);
-      say("orders", "live", `As of ${updated}`);
+      say("positions", "live", `As of ${now()}`);
+      say("orders", "live", `As of ${now()}`);
     } catch {
-      stale();
+      stale("positions");
+      stale("orders");
     }
   }
 
   async function keepFresh() {
     await refresh();
-    if (!isSignedOut()) setTimeout(() => void keepFresh(), EVERY_MS);
+    later(EVERY_MS, () => void keepFresh());
   }
 
   if (role === "trader") startTicket(refresh, () => quotes);
@@ -207,7 +196,7 @@ function startTicket(refresh, quotes) {
       tell("ticket-result", "failed", unfinished(error, ""));
     } finally {
       clearTimeout(soon);
-      place.ariaDisabled = "false";
+      place.ariaDisabled = String(isSignedOut());
     }
     await refresh();
   }
