@@ -46,7 +46,7 @@ impl Refusal {
 }
 
 impl Engine {
-    /// Decides on a request with this credential. Reads the clock once, takes no lock and does no I/O.
+    /// Decides on a request with this credential. Reads the clock once and does no I/O; if granted, it takes no lock either.
     ///
     /// `point` names the enforcement point that asks, for the record.
     pub fn check(
@@ -77,7 +77,7 @@ impl Engine {
                     Activity::Passive => &self.stats().granted_passive,
                 }
                 .fetch_add(1, Relaxed);
-                Admission::Granted(permit)
+                Admission::Granted(permit.granted())
             }
             Committed::Ended(reason) | Committed::EndedNow(reason, _) => {
                 drop(permit);

@@ -27,8 +27,8 @@ impl Engine {
         let now_nanos = self.clock().now_nanos();
         let mut due = Vec::new();
         self.wheel().advance(Time::from_nanos(now_nanos), &mut due);
-        // First everything ends, then it is written down: of many that fall due together the last must not wait for the
-        // records of the others.
+        // First everything ends, so that of many that fall due together nothing more passes for the last one either; then
+        // each is written down and told.
         let mut ended = Vec::new();
         for session in due {
             match self.decide_silently(&session, Activity::Passive, now_nanos, "deadline") {

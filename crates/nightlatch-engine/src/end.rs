@@ -117,7 +117,8 @@ impl Engine {
     }
 
     /// The end's entry, and what waits for it: the end is told now if it `may_be_told`, else when the entry is on disk. The
-    /// entry comes first either way, so that the record tells an end before what was cut because of it.
+    /// entry comes first either way, so that the record tells an end before what is cut when that is told. (A gate that meets
+    /// the end by itself resets without a word and waits for nobody.)
     pub(crate) fn record_end(&self, session: &Arc<Session>, may_be_told: bool, note: EndNote<'_>) -> u64 {
         self.stats().count_ended(note.reason);
         let entry = Entry::SessionEnded(SessionEnded::of(session, note));

@@ -19,6 +19,8 @@ use std::{fmt, sync::Arc};
 pub struct Permit {
     engine: Arc<Engine>,
     session: Arc<Session>,
+    /// Counted as open: the check was granted.
+    open: bool,
 }
 
 /// What a cut was, for the record.
@@ -37,8 +39,14 @@ pub struct CutNote<'a> {
 impl Permit {
     /// Registers with the session. The caller asks next.
     pub(crate) fn register(engine: &Arc<Engine>, session: &Arc<Session>) -> Permit {
-        session.register();
-        Permit { engine: Arc::clone(engine), session: Arc::clone(session) }
+        Permit { engine: Arc::clone(engine), session: Arc::clone(session), open: false }
+    }
+
+    /// The check was granted: something stands open in the session from now on.
+    pub(crate) fn granted(mut self) -> Permit {
+        self.session.opened();
+        self.open = true;
+        self
     }
 
     /// Whether something may pass right now, and the deadline as it stands. Extends nothing.
@@ -127,7 +135,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.session.unregister();
+        if self.open {
+            self.session.closed();
+        }
     }
 }
 

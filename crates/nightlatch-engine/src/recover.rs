@@ -103,11 +103,11 @@ pub enum OpenError {
     /// What was found could not be recorded.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// The file with the node's name cannot be written.
-    #[error("the node's name cannot be written: {0}")]
+    /// The file with the node's name cannot be read or written.
+    #[error("the file with the node's name cannot be used: {0}")]
     NodeName(#[source] io::Error),
-    /// The file with the version of the policy cannot be written.
-    #[error("the version of the policy cannot be written: {0}")]
+    /// The file with the version of the policy cannot be read, understood or written.
+    #[error("the file with the version of the policy cannot be used: {0}")]
     PolicyVersion(#[source] io::Error),
     /// The operating system gave no random bytes for the node's name.
     #[error(transparent)]
@@ -200,6 +200,7 @@ impl Engine {
             .take_up(&found, &mut recovery)
             .map_err(|source| OpenError::Entry { index: snapshot_at, source })?;
         engine.slots().free_the_rest(&words.words);
+        engine.tighten_all(&mut recovery);
         engine.record(&Entry::Started {
             at: engine.clock().now().as_millis(),
             version: version.to_owned(),
@@ -207,7 +208,6 @@ impl Engine {
             live: recovery.live as u64,
             policy: PolicyRecord::of(engine.policy()),
         });
-        engine.tighten_all(&mut recovery);
         engine.reserve_time(false);
         engine.commit()?;
         Ok((engine, recovery))
@@ -348,8 +348,10 @@ impl Engine {
 /// signatures are made under it.
 fn node_name(data: &DataDir) -> Result<String, OpenError> {
     let path = data.path().join("node");
-    if let Ok(name) = fs::read_to_string(&path) {
-        return Ok(name.trim().to_owned());
+    match fs::read_to_string(&path) {
+        Ok(name) => return Ok(name.trim().to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(OpenError::NodeName(error)),
     }
     let name = crate::secret::node_name()?;
     let prepared = data.path().join("node.new");

@@ -49,7 +49,10 @@ impl Running {
 
     fn spawn(&mut self, name: &str, body: fn(&Engine, &AtomicBool)) -> io::Result<()> {
         let (engine, stopping) = (Arc::clone(&self.engine), Arc::clone(&self.stopping));
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || body(&engine, &stopping))?;
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _vital = Vital;
+            body(&engine, &stopping);
+        })?;
         self.threads.push(thread);
         Ok(())
     }
@@ -65,6 +68,18 @@ impl Drop for Running {
             }
         }
         self.engine.stop();
+    }
+}
+
+/// Without one of its threads an engine would let sessions live on in silence, so a panic in one ends the program: what
+/// supervises it starts it again, and what fell due meanwhile is found.
+struct Vital;
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            std::process::abort();
+        }
     }
 }
 

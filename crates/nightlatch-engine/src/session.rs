@@ -218,12 +218,12 @@ impl Session {
     }
 
     /// One more permit is held.
-    pub(crate) fn register(&self) {
+    pub(crate) fn opened(&self) {
         self.counts.open.fetch_add(1, SeqCst);
     }
 
     /// One less.
-    pub(crate) fn unregister(&self) {
+    pub(crate) fn closed(&self) {
         self.counts.open.fetch_sub(1, SeqCst);
     }
 

@@ -1,6 +1,6 @@
 //! Counters for people who watch: plain atomics, read by whoever exports them.
 //!
-//! Nothing here decides anything. A cut's lateness goes into fixed buckets around the bound that is promised, so that "how
+//! Nothing here decides anything. A cut's lateness goes into fixed buckets so that "how
 //! late, at worst" can be answered without keeping every cut; every single one is in the ledger.
 
 use nightlatch_core::EndReason;

@@ -57,13 +57,14 @@ impl Engine {
     /// Leaves the files so that the next start finds everything at once: the last thing to be called.
     pub fn stop(&self) {
         self.record(&Entry::Stopped { at: self.clock().now().as_millis() });
-        if let Err(error) = self.commit() {
+        let committed = self.commit();
+        if let Err(error) = &committed {
             tracing::error!(%error, "the last entries could not be written");
         }
         self.flush_activity();
         self.snapshot();
         self.sign();
-        self.reserve_time(true);
+        self.reserve_time(committed.is_ok());
     }
 
     pub(crate) fn reserve_time(&self, clean: bool) {

@@ -13,7 +13,11 @@ use std::{fs, io};
 /// The policy under the version that it has in this directory.
 pub(crate) fn versioned(data: &DataDir, mut policy: Policy) -> io::Result<Policy> {
     let path = data.path().join("policy");
-    let before = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice::<PolicyRecord>(&bytes).ok());
+    let before = match fs::read(&path) {
+        Ok(bytes) => Some(serde_json::from_slice::<PolicyRecord>(&bytes)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
     if let Some(before) = before {
         let same = PolicyRecord { version: before.version, ..PolicyRecord::of(&policy) } == before;
         policy.version = before.version + u32::from(!same);

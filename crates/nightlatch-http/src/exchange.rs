@@ -231,10 +231,11 @@ impl Exchange<'_> {
     async fn cut_short(&self, end: End, progress: &Progress) -> Answer {
         let (channel, how) =
             if progress.read_whole() { (Channel::Request, "401") } else { (Channel::Upload, "aborted") };
+        let answer = progress.read_off(self.signed_out(end, Outcome::NotForwarded)).await;
         if let Some(guarded) = self.guarded(channel) {
-            guarded.record_cut(how);
+            self.peer.gate.record_when_left(guarded, how);
         }
-        progress.read_off(self.signed_out(end, Outcome::NotForwarded)).await
+        answer
     }
 
     /// Lets a request that was forwarded whole finish, and records what came of it.

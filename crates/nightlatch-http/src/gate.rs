@@ -114,6 +114,13 @@ impl Gate {
         true
     }
 
+    /// The next thing to leave is the answer that says so: that cut is recorded when it has left.
+    pub(crate) fn record_when_left(&self, guarded: Guarded, how: &'static str) {
+        let mut state = self.state();
+        state.announce();
+        state.last_words = Some((guarded, how));
+    }
+
     /// Opens the gate for words of our own.
     pub(crate) fn open(&self) {
         self.state().held.clear();

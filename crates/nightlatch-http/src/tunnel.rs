@@ -88,14 +88,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<R, W> {
                 self.gate.put();
                 let taken = self.to.write(&self.buffer[self.taken..self.filled]).await?;
                 let passed = &self.buffer[self.taken..self.taken + taken];
-                let data_frames = match self.frames.feed(passed) {
-                    Ok(fed) => fed.data_frames,
-                    Err(_) => {
-                        self.framing = false;
-                        0
-                    }
-                };
                 self.taken += taken;
+                // Once nobody can say where a frame ends, none is counted any more, and the cut will be a reset.
+                let fed = self.frames.feed(passed);
+                self.framing = fed.is_ok();
+                let data_frames = fed.map_or(0, |fed| fed.data_frames);
                 if data_frames > 0 && activity == Activity::Active {
                     // If it is over by now, the next question finds it so.
                     let _ = guarded.permit.touch();

@@ -67,6 +67,9 @@ pub(crate) enum SiteError {
         /// What is in the way.
         source: io::Error,
     },
+    /// A listener stopped by itself, and with it the gateway or the API.
+    #[error("a listener stopped by itself")]
+    ListenerStopped,
     /// The operating system gives no threads or signals.
     #[error(transparent)]
     Os(#[from] io::Error),
@@ -155,25 +158,22 @@ impl Site {
         let mut parts = JoinSet::new();
         parts.spawn(gateway.serve(gateway_listener, tls, stopping.clone()));
         parts.spawn(admin::serve(admin_listener, api::router(state), stopping));
-        loop {
+        let ended = loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break Ok(()),
+                _ = interrupt.recv() => break Ok(()),
                 // Left alone, this signal would end the program and every session's protection with it.
                 _ = hangup.recv() => tracing::warn!("SIGHUP changes nothing: a changed configuration takes a restart"),
-                _ = parts.join_next() => {
-                    tracing::error!("a listener stopped by itself");
-                    break;
-                }
+                _ = parts.join_next() => break Err(SiteError::ListenerStopped),
             }
-        }
+        };
         tracing::info!("stopping");
         let _ = stop.send(true);
         parts.join_all().await;
         drop(follower);
         // Writes the last entry, the snapshot and the time; takes a moment, and nobody waits on this thread any more.
         tokio::task::block_in_place(|| drop(running));
-        Ok(())
+        ended
     }
 }
 

@@ -11,8 +11,8 @@
 //! file without a good record means damage and is told apart from a file that was never there: the first must not pass
 //! for a new installation, whose clock may say what it likes.
 //!
-//! **If we crash here:** the record before stands. It was durable when it was stored, and the clock had not yet gone
-//! beyond it, because the engine goes on only when the next one is stored.
+//! **If we crash here:** the record before stands; it was durable when it was stored. If records could not be stored for a
+//! while, the clock has gone beyond it; then the engine tells no end by the clock alone, but waits for its entry in the ledger.
 //!
 //! A known hole: a removed file looks like a new installation. The engine holds the clock against the last entry of
 //! the ledger as well.

@@ -58,7 +58,8 @@ pub struct Frame {
     pub remaining: u64,
 }
 
-/// Why the bytes cannot be cut into frames. Nothing may be relayed after it, and no Close can be placed any more.
+/// Why the bytes cannot be cut into frames. After it nobody can say where a frame ends: no Close can be placed any more, and no
+/// frame is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum FrameFault {
     /// A length of 2^63 or more (RFC 6455 section 5.2).
