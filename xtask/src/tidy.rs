@@ -27,7 +27,7 @@ const HOUSE: [(&str, &[&str]); 8] = [
 /// What asks the operating system for the time, and who may.
 const TIME: [&str; 6] =
     ["SystemTime::now", "Instant::now", "clock_gettime", "Timestamp::now", "Zoned::now", "UtcDateTime::now"];
-const CLOCK: &str = "crates/nightlatch-engine/src/clock.rs";
+const CLOCK: &str = "crates/nightlatch-engine/src/time_source.rs";
 
 /// What must not be in a commit.
 const UNFINISHED: [&str; 4] = ["todo!(", "unimplemented!(", "dbg!(", "FIXME"];
