@@ -179,7 +179,7 @@ impl Engine {
     #[must_use]
     pub fn health(&self) -> Health {
         Health {
-            recording: self.recording() && self.room.has_room_for(0),
+            recording: self.recording() && self.room.has_room_for(0) && !self.stalled(),
             wall_behind_ms: self.clock.wall_behind_nanos() / 1_000_000,
             ledger_size: self.ledger().durable(),
             ledger_waiting: self.ledger().pending(),
@@ -206,6 +206,12 @@ impl Engine {
         self.journal.durable(index).await;
     }
 
+    /// Whether entries have waited for the disk so long that it must be stuck.
+    fn stalled(&self) -> bool {
+        const TOO_LONG_NANOS: u64 = 2_000_000_000;
+        self.journal.waited_nanos(self.clock.now_nanos()) > TOO_LONG_NANOS
+    }
+
     /// Whether entries reach the disk.
     pub(crate) fn recording(&self) -> bool {
         self.recording.load(SeqCst)
@@ -220,7 +226,7 @@ impl Engine {
     pub(crate) fn append(&self, entry: &Entry, then: Option<Then>) -> u64 {
         let bytes = entry.to_bytes();
         self.room.spent(bytes.len());
-        match self.journal.append(&bytes, then) {
+        match self.journal.append(&bytes, then, self.clock.now_nanos()) {
             Ok(index) => index,
             Err(error) => {
                 // Only an entry beyond the ledger's size limit ends here, and all that is not ours in one is bounded.

@@ -8,7 +8,10 @@ use crate::session::Session;
 use nightlatch_ledger::{AppendError, CommitError, Ledger};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     thread::Thread,
 };
 use tokio::sync::watch;
@@ -31,6 +34,8 @@ pub(crate) struct Journal {
     /// Every entry below this index is on disk and what waited for it has happened.
     done: watch::Sender<u64>,
     committer: OnceLock<Thread>,
+    /// Since when entries have waited, in nanoseconds; zero while none does.
+    since: AtomicU64,
 }
 
 impl Journal {
@@ -42,6 +47,7 @@ impl Journal {
             happening: Mutex::default(),
             done,
             committer: OnceLock::new(),
+            since: AtomicU64::new(0),
         }
     }
 
@@ -50,7 +56,13 @@ impl Journal {
     }
 
     /// Appends an entry's bytes and notes what is to happen when it is on disk. Returns the entry's index.
-    pub(crate) fn append(&self, bytes: &[u8], then: Option<Then>) -> Result<u64, AppendError> {
+    pub(crate) fn append(
+        &self,
+        bytes: &[u8],
+        then: Option<Then>,
+        now_nanos: u64,
+    ) -> Result<u64, AppendError> {
+        let _ = self.since.compare_exchange(0, now_nanos, SeqCst, SeqCst);
         // Index and place in the queue are taken under one lock, so that the queue is in the order of the log.
         let mut waiting = self.waiting();
         let index = self.ledger.append(bytes)?;
@@ -67,6 +79,7 @@ impl Journal {
     /// On an error nothing of it has happened, and the next call tries again.
     pub(crate) fn commit(&self, mut happen: impl FnMut(Then)) -> Result<(), CommitError> {
         let durable = self.ledger.commit()?;
+        self.since.store(0, SeqCst);
         let turn = self.happening.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let mut waiting = self.waiting();
@@ -85,6 +98,14 @@ impl Journal {
         });
         drop(turn);
         Ok(())
+    }
+
+    /// How long entries have waited for the disk, in nanoseconds. What came in while the last were written begins anew.
+    pub(crate) fn waited_nanos(&self, now_nanos: u64) -> u64 {
+        match self.since.load(SeqCst) {
+            0 => 0,
+            since => now_nanos.saturating_sub(since),
+        }
     }
 
     /// Every entry below this index is on disk and has had its effect on the table.

@@ -98,7 +98,9 @@ impl AppCookies {
     /// subject, else not at all.
     pub(crate) fn fate(&self, pair: Pair<'_>, subject_key: Option<&[u8]>) -> Fate {
         if !self.lists(pair.name) {
-            return Fate::Keep;
+            // A careless reader may still find a listed one in it.
+            let hidden = self.listed.iter().any(|listed| hides(listed.name.as_bytes(), pair));
+            return if hidden { Fate::Drop } else { Fate::Keep };
         }
         let length = pair.value.len().checked_sub(SEAL_TEXT_BYTES + 1);
         let parts = length.and_then(|length| pair.value.split_at_checked(length));
@@ -127,6 +129,38 @@ impl AppCookies {
         let _ = URL_SAFE_NO_PAD.encode_slice(mac, &mut text);
         text
     }
+}
+
+/// Whether some parser may read a cookie of this name out of a pair that has another: spelled in another case, quoted, or behind a
+/// blank or comma that it takes for a separator (RFC 2965 allowed commas; others split at white space).
+fn hides(name: &[u8], pair: Pair<'_>) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    // Case matters (RFC 6265 section 5.3): a plain name in another case is another cookie.
+    let trimmed = trim_to(pair.name, is_part);
+    let in_name = trimmed.len() < pair.name.len() && trimmed.eq_ignore_ascii_case(name);
+    let in_value = || {
+        let mut pieces = pair.value.split(|byte| b" \t,;\"".contains(byte));
+        // The first piece belongs to the pair's own name.
+        pieces.next();
+        pieces.any(|piece| {
+            let named = piece.iter().position(|&byte| byte == b'=').and_then(|end| piece.get(..end));
+            trim_to(named.unwrap_or(piece), is_part).eq_ignore_ascii_case(name)
+        })
+    };
+    in_name || in_value() || pair.name.is_empty() && in_empty(name, pair.value)
+}
+
+/// A pair without a name: `=NAME=value`.
+fn in_empty(name: &[u8], value: &[u8]) -> bool {
+    let end = value.iter().position(|&byte| byte == b'=').unwrap_or(value.len());
+    value.get(..end).is_some_and(|start| start.eq_ignore_ascii_case(name))
+}
+
+/// Without what is not `is_part` at either end.
+fn trim_to(bytes: &[u8], is_part: impl Fn(&u8) -> bool) -> &[u8] {
+    let first = bytes.iter().position(&is_part).unwrap_or(bytes.len());
+    let last = bytes.iter().rposition(&is_part).map_or(first, |last| last + 1);
+    bytes.get(first..last).unwrap_or_default()
 }
 
 /// Shows the names only.
@@ -227,6 +261,31 @@ mod tests {
             ("app.sid=\"a b\"; Path=/", "app.sid=\"a b\"~..; Path=/"),
         ] {
             assert_eq!(seal(field), expected);
+        }
+    }
+
+    #[test]
+    fn a_listed_cookie_is_not_passed_under_another_spelling() {
+        let pair = |text: &'static [u8]| {
+            let end = text.iter().position(|&byte| byte == b'=').unwrap();
+            Pair { name: &text[..end], value: &text[end + 1..] }
+        };
+        let rows: [(&[u8], bool); 12] = [
+            (b"x=1 JSESSIONID=stolen", true),
+            (b"x=1\tJSESSIONID=stolen", true),
+            (b"x=1,JSESSIONID=stolen", true),
+            (b"x=1, jsessionid = stolen", true),
+            (b"\"JSESSIONID\"=stolen", true),
+            (b"\xa0JSESSIONID=stolen", true),
+            (b"=JSESSIONID=stolen", true),
+            (b"x=\"a;JSESSIONID=stolen\"", true),
+            (b"jsessionid=another", false),
+            (b"x=JSESSIONID", false),
+            (b"MYJSESSIONID=another", false),
+            (b"x=1,MYJSESSIONID=another", false),
+        ];
+        for (text, hidden) in rows {
+            assert_eq!(hides(b"JSESSIONID", pair(text)), hidden, "{}", String::from_utf8_lossy(text));
         }
     }
 

@@ -9,7 +9,7 @@
 //! client is told that the outcome is unknown, never that it was not sent.
 
 use crate::{
-    answer::{Answer, Asker, Obstacle, Outcome},
+    answer::{Answer, Asker, Obstacle, Outcome, close_after},
     download::Download,
     forward::{
         identity::Identity,
@@ -208,7 +208,8 @@ impl Exchange<'_> {
         let client_gate = Arc::clone(&self.peer.gate);
         client_gate.hold(guarded.clone());
         upstream_gate.hold(guarded.clone());
-        let tunnel = Tunnel { guarded, activity: self.frames, client_gate, upstream_gate };
+        let seat = Arc::clone(&self.peer.seat);
+        let tunnel = Tunnel { guarded, activity: self.frames, client_gate, upstream_gate, seat };
         tokio::spawn(async move {
             if let Ok((client, upstream)) = tokio::try_join!(client_upgrade, upstream_upgrade) {
                 tunnel.run(client, upstream).await;
@@ -263,6 +264,12 @@ impl Exchange<'_> {
                 return self.signed_out(end, Outcome::Unknown);
             }
             return self.cut_short(end, progress).await;
+        }
+        if progress.malformed() {
+            let detail = "What was sent as a body is none.".to_owned();
+            let mut answer = self.obstacle(StatusCode::BAD_REQUEST, "malformed-request", detail);
+            close_after(&mut answer);
+            return answer;
         }
         tracing::warn!(app = self.app.name, %error, "the application gave no answer");
         let (status, code) = match error {

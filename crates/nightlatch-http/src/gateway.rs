@@ -10,9 +10,11 @@ use crate::{
     upstream::Upstream,
     vocabulary::Vocabulary,
 };
+use http::HeaderValue;
 use nightlatch_core::{Activity, ActivityMode, RouteSays, Trigger};
 use nightlatch_engine::Engine;
 use std::{cmp::Reverse, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// The prefix of the gateway's own routes.
 pub const OWN_PREFIX: &str = "/_nightlatch/";
@@ -76,6 +78,8 @@ pub struct Settings {
     pub cookie_key: [u8; 32],
     /// How long an application may take to begin its answer; five minutes by default.
     pub answer_within: Duration,
+    /// How many clients' connections may be open at once; 10,000 by default. Others wait to be accepted.
+    pub connections_most: usize,
 }
 
 impl Default for Settings {
@@ -88,6 +92,7 @@ impl Default for Settings {
             ticket_key: [0; 32],
             cookie_key: [0; 32],
             answer_within: ANSWER_WITHIN,
+            connections_most: 10_000,
         }
     }
 }
@@ -100,6 +105,7 @@ pub struct Gateway {
     pub(crate) demo_users: Vec<DemoUser>,
     pub(crate) tickets: Tickets,
     pub(crate) answer_within: Duration,
+    pub(crate) seats: Arc<Semaphore>,
     apps: Vec<App>,
 }
 
@@ -138,6 +144,7 @@ impl Gateway {
             demo_users: settings.demo_users,
             tickets: Tickets::new(&settings.ticket_key),
             answer_within: settings.answer_within,
+            seats: Arc::new(Semaphore::new(settings.connections_most)),
             apps,
         })
     }
@@ -166,9 +173,9 @@ impl Gateway {
     }
 
     /// The origin that a page of this gateway has, as its browser would write it in `Origin`.
-    pub(crate) fn origin(&self, client: &ClientView) -> Option<String> {
+    pub(crate) fn origin(&self, client: &ClientView, host: Option<&HeaderValue>) -> Option<String> {
         self.public_origin.clone().or_else(|| {
-            let host = client.host.as_ref()?.to_str().ok()?;
+            let host = host?.to_str().ok()?;
             Some(format!("{}://{host}", if client.secure { "https" } else { "http" }))
         })
     }

@@ -17,7 +17,7 @@ use crate::{
 };
 use http::{
     HeaderMap, Method, Request, StatusCode,
-    header::{ALLOW, HeaderValue, ORIGIN},
+    header::{ALLOW, HOST, HeaderValue, ORIGIN},
 };
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -77,7 +77,9 @@ impl Gateway {
     fn origin_is_ours(&self, headers: &HeaderMap, read: &Read) -> bool {
         let mut origins = headers.get_all(ORIGIN).iter();
         match (origins.next(), origins.next()) {
-            (Some(origin), None) => self.origin(&read.client).is_some_and(|ours| origin == ours.as_str()),
+            (Some(origin), None) => {
+                self.origin(&read.client, headers.get(HOST)).is_some_and(|ours| origin == ours.as_str())
+            }
             (None, _) => matches!(
                 extract(headers, read.asker.names()).credential,
                 Extracted::One(presented) if presented.carrier == Carrier::Bearer

@@ -18,13 +18,17 @@ use crate::{
 };
 use http::{
     HeaderValue, Request, StatusCode,
-    header::{HOST, REFERER, UPGRADE},
+    header::{HOST, REFERER, TRANSFER_ENCODING, UPGRADE},
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
 use nightlatch_core::Trigger;
 use nightlatch_engine::{Admission, Permit};
-use std::{borrow::Cow, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+
+/// How long a refusal waits for the record of the end that it is about.
+const TELL_WITHIN: Duration = Duration::from_secs(2);
 
 /// The other end of a client's connection.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub(crate) struct Peer {
     /// Whether the connection is TLS.
     pub(crate) secure: bool,
     pub(crate) gate: Arc<Gate>,
+    /// Its seat among the connections that may be open.
+    pub(crate) seat: Arc<OwnedSemaphorePermit>,
 }
 
 /// A request with one reading.
@@ -54,7 +60,8 @@ impl Gateway {
         if read.path.as_str().starts_with(OWN_PREFIX) {
             return self.own(request, read).await;
         }
-        let host = read.client.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        // By `Host` and not by what a proxy forwards of it: proxies that set the one pass a client's own other through.
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let Some(app) = self.app(host, &read.path) else {
             let answer = self.refuse(&read.asker, &MISDIRECTED);
             return read_off_request(request, answer).await;
@@ -102,6 +109,19 @@ impl Gateway {
         if hosts.next().is_some() || host.is_none() && request.version() == http::Version::HTTP_11 {
             return Err(malformed(&asker, "exactly one `Host` field is needed".to_owned()));
         }
+        let one_reading = |host: &HeaderValue| same_host(host.to_str().unwrap_or_default(), Some(host), true);
+        if !host.is_none_or(one_reading) {
+            return Err(malformed(&asker, "`Host` is not a host, perhaps with a port".to_owned()));
+        }
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+        let other = |coding: &HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if codings.next().is_some_and(other) || codings.next().is_some() {
+            return Err(malformed(&asker, "the only transfer coding taken is `chunked`, once".to_owned()));
+        }
+        if !self.demo_users.is_empty() && !host.is_some_and(is_this_machine) {
+            // Whoever is at this machine is believed, so a page that points its own name here must not pass for one of ours.
+            return Err(Box::new(self.refuse(&asker, &MISDIRECTED)));
+        }
         let (path, query) = match Target::of_uri(request.method(), request.uri()) {
             Ok(Target::Origin { path, query }) => (path, query),
             Ok(Target::Absolute { authority, path, query, .. })
@@ -136,7 +156,9 @@ impl Gateway {
             return target.as_str().to_owned();
         }
         let referer = request.headers().get(REFERER).and_then(|referer| referer.to_str().ok());
-        let ours = self.origin(client).and_then(|origin| referer?.strip_prefix(origin.as_str()));
+        let ours = self
+            .origin(client, request.headers().get(HOST))
+            .and_then(|origin| referer?.strip_prefix(origin.as_str()));
         ours.filter(|path| path.starts_with('/')).unwrap_or("/").to_owned()
     }
 
@@ -208,7 +230,10 @@ impl Refused {
     pub(crate) async fn answer(self, gateway: &Gateway, mut asker: Asker) -> Answer {
         match self {
             Refused::Over { refusal, by_cookie } => {
-                refusal.told().await;
+                if timeout(TELL_WITHIN, refusal.told()).await.is_err() {
+                    // The end cannot be put on record: refused all the same, and nothing said of it.
+                    return gateway.not_signed_in(&asker);
+                }
                 asker.by_cookie = by_cookie;
                 gateway.signed_out(&asker, &refusal.session, refusal.end, Outcome::NotForwarded)
             }
@@ -225,6 +250,18 @@ impl Refused {
             }
         }
     }
+}
+
+/// A name or address that means this machine only.
+fn is_this_machine(host: &HeaderValue) -> bool {
+    let host = host.to_str().unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn same_host(authority: &str, host: Option<&HeaderValue>, secure: bool) -> bool {

@@ -9,7 +9,7 @@ use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::D
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -36,15 +36,16 @@ impl Gateway {
     ) {
         let mut connections = JoinSet::new();
         loop {
+            // Taken before a connection is accepted: what the kernel holds costs us no descriptor.
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = seated(&self.seats, &listener) => accepted,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             while connections.try_join_next().is_some() {}
             match accepted {
-                Ok((tcp, peer)) => {
+                Ok((seat, tcp, peer)) => {
                     let gateway = Arc::clone(&self);
-                    connections.spawn(gateway.connection(tcp, peer, tls.clone(), stop.clone()));
+                    connections.spawn(gateway.connection((seat, tcp, peer), tls.clone(), stop.clone()));
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: those that are open end sooner or later.
@@ -59,13 +60,12 @@ impl Gateway {
 
     async fn connection(
         self: Arc<Self>,
-        tcp: TcpStream,
-        peer: SocketAddr,
+        (seat, tcp, peer): (OwnedSemaphorePermit, TcpStream, SocketAddr),
         tls: Option<TlsAcceptor>,
         stop: watch::Receiver<bool>,
     ) {
         let (io, gate) = GatedIo::new(tcp);
-        let peer = Peer { address: peer.ip(), secure: tls.is_some(), gate };
+        let peer = Peer { address: peer.ip(), secure: tls.is_some(), gate, seat: Arc::new(seat) };
         let served = match tls {
             None => self.http(io, peer, stop).await,
             Some(tls) => match timeout(HANDSHAKE_WITHIN, tls.accept(io)).await {
@@ -110,4 +110,14 @@ impl Gateway {
         };
         served.map_err(io::Error::other)
     }
+}
+
+/// A connection, once there is room for it.
+async fn seated(
+    seats: &Arc<Semaphore>,
+    listener: &TcpListener,
+) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let seat = Arc::clone(seats).acquire_owned().await.map_err(io::Error::other)?;
+    let (tcp, peer) = listener.accept().await?;
+    Ok((seat, tcp, peer))
 }

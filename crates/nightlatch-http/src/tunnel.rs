@@ -22,6 +22,7 @@ use nightlatch_engine::End;
 use std::{future::pending, io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    sync::OwnedSemaphorePermit,
     time::timeout,
 };
 
@@ -41,6 +42,8 @@ pub(crate) struct Tunnel {
     pub(crate) activity: Activity,
     pub(crate) client_gate: Arc<Gate>,
     pub(crate) upstream_gate: Arc<Gate>,
+    /// The client's seat among the connections that may be open.
+    pub(crate) seat: Arc<OwnedSemaphorePermit>,
 }
 
 /// A direction between two upgraded connections.
@@ -138,6 +141,7 @@ impl Tunnel {
                 _ = both => None,
             }
         };
+        let _seat = Arc::clone(&self.seat);
         match end {
             Some(end) => self.cut(end, down, up).await,
             // A gate noticed the end before we did, and refused.

@@ -33,6 +33,8 @@ const BACK_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     read_whole: AtomicBool,
+    /// What the client sent is no body.
+    malformed: AtomicBool,
     /// The client sends nothing before it is told to.
     waits: AtomicBool,
     gate: Mutex<Option<Arc<Gate>>>,
@@ -50,6 +52,11 @@ impl Progress {
     pub(crate) fn may_be_whole(&self) -> bool {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         self.read_whole() && gate.as_ref().is_some_and(|gate| gate.wrote())
+    }
+
+    /// Whether what the client sent is no body.
+    pub(crate) fn malformed(&self) -> bool {
+        self.malformed.load(SeqCst)
     }
 
     /// Whether the client has sent everything.
@@ -150,7 +157,10 @@ impl Body for Upload {
                 }
                 Poll::Ready(Some(Ok(trailers::passing(frame))))
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(UpBodyError::Client(error)))),
+            Some(Err(error)) => {
+                self.progress.malformed.store(true, SeqCst);
+                Poll::Ready(Some(Err(UpBodyError::Client(error))))
+            }
             None => {
                 self.progress.read_whole.store(true, SeqCst);
                 Poll::Ready(None)

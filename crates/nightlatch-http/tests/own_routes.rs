@@ -25,7 +25,7 @@ struct Browser {
 
 impl Browser {
     async fn new(site: &Site) -> Browser {
-        Browser { client: site.connect().await, cookies: BTreeMap::new(), origin: "http://desk".into() }
+        Browser { client: site.connect().await, cookies: BTreeMap::new(), origin: "http://localhost".into() }
     }
 
     async fn ask(&mut self, line: &str, fields: &str, body: &str) -> String {
@@ -38,7 +38,9 @@ impl Browser {
         } else {
             String::new()
         };
-        self.client.send(&format!("{line} HTTP/1.1\nHost: desk\n{cookies}{fields}{length}\n{body}")).await;
+        self.client
+            .send(&format!("{line} HTTP/1.1\nHost: localhost\n{cookies}{fields}{length}\n{body}"))
+            .await;
         let answer = self.client.answer().await;
         for line in answer.lines().filter_map(|line| line.strip_prefix("set-cookie: ")) {
             let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
@@ -178,7 +180,7 @@ async fn each_sign_in_has_a_credential_of_its_own_and_the_one_before_ends() {
     assert_eq!((first.end().unwrap().reason, first.settled()), (EndReason::Logout, true));
     // Two different ones at once: which of them to end is not ours to choose.
     let twice =
-        format!("Cookie: nightlatch-loopback={}\nOrigin: http://desk\n", cookie["nightlatch-loopback"]);
+        format!("Cookie: nightlatch-loopback={}\nOrigin: http://localhost\n", cookie["nightlatch-loopback"]);
     let refused = browser.ask("POST /_nightlatch/logout", &twice, "").await;
     assert!(refused.starts_with("HTTP/1.1 400") && refused.contains("two-credentials"), "{refused}");
     assert!(browser.session(&site).end().is_none());
@@ -191,12 +193,12 @@ async fn signing_out_needs_the_exact_origin() {
         ("", 403),
         ("Origin: http://evil\n", 403),
         ("Origin: null\n", 403),
-        ("Origin: https://desk\n", 403),
-        ("Origin: http://desk:80\n", 403),
-        ("Origin: http://desk.evil\n", 403),
-        ("Origin: http://desk\nOrigin: http://desk\n", 403),
-        ("Origin: http://desk\nOrigin: http://evil\n", 403),
-        ("Origin: http://desk\n", 204),
+        ("Origin: https://localhost\n", 403),
+        ("Origin: http://localhost:80\n", 403),
+        ("Origin: http://localhost.evil\n", 403),
+        ("Origin: http://localhost\nOrigin: http://localhost\n", 403),
+        ("Origin: http://localhost\nOrigin: http://evil\n", 403),
+        ("Origin: http://localhost\n", 204),
     ];
     for (origin, status) in rows {
         for route in ["logout", "activity", "login"] {
@@ -218,7 +220,7 @@ async fn signing_out_needs_the_exact_origin() {
     let mut client = site.connect().await;
     client
         .send(&format!(
-            "POST /_nightlatch/logout HTTP/1.1\nHost: desk\nAuthorization: Bearer {}\nContent-Length: 0\n\n",
+            "POST /_nightlatch/logout HTTP/1.1\nHost: localhost\nAuthorization: Bearer {}\nContent-Length: 0\n\n",
             token.reveal()
         ))
         .await;

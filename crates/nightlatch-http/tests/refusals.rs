@@ -178,7 +178,17 @@ async fn what_each_request_is_told() {
         ("GET /%252e%252e/page\nAuthorization: Bearer LIVE", "400 malformed-request".into()),
         ("GET /a\\b\nAuthorization: Bearer LIVE", "400 malformed-request".into()),
         ("GET /page\nHost: desk\nHost: desk\nAuthorization: Bearer LIVE", "400 malformed-request".into()),
-        ("GET /page\nNo-Host: 1\nHost:\nAuthorization: Bearer LIVE", "421 no-such-application".into()),
+        ("GET /page\nNo-Host: 1\nHost:\nAuthorization: Bearer LIVE", "400 malformed-request".into()),
+        ("GET /page\nHost: desk:x@evil.com\nAuthorization: Bearer LIVE", "400 malformed-request".into()),
+        (
+            "GET /page\nHost: desk:/../@evil.com/?x=\nAuthorization: Bearer LIVE",
+            "400 malformed-request".into(),
+        ),
+        ("GET /page\nHost: desk:99999\nAuthorization: Bearer LIVE", "400 malformed-request".into()),
+        (
+            "POST /page\nTransfer-Encoding: gzip, chunked\nAuthorization: Bearer LIVE\n\n0\n",
+            "400 malformed-request".into(),
+        ),
         ("GET http://desk/page\nAuthorization: Bearer LIVE", "200".into()),
         ("GET http://evil/page\nAuthorization: Bearer LIVE", "400 malformed-request".into()),
         ("CONNECT desk:443\nAuthorization: Bearer LIVE", "405 no-tunnels".into()),

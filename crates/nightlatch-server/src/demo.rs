@@ -19,7 +19,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -105,6 +105,12 @@ const KEYS: [&str; 2] = ["operator-key", "auditor-key"];
 fn key_folder(data: &Path) -> io::Result<PathBuf> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
     let folder = data.canonicalize()?;
+    // The folder has a name that others can guess: keys that somebody else put there must not open this API.
+    let (its, ours) = (fs::metadata(&folder)?, fs::metadata("/proc/self")?);
+    if its.uid() != ours.uid() || its.mode() & 0o022 != 0 {
+        let why = "it belongs to somebody else, or others may write in it; say another with `--data DIR`";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
     for path in KEYS.map(|name| folder.join(name)) {
         if path.exists() {
             continue;

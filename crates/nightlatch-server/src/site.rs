@@ -22,6 +22,7 @@ use nightlatch_http::{
     AppSettings, DemoUser, Gateway, Settings, app_cookie::AppCookieError, route as gateway_route,
 };
 use nightlatch_store::KeyError;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{
     net::TcpListener,
@@ -203,8 +204,23 @@ fn settings(config: &Config, engine: &Engine) -> Result<Settings, SiteError> {
             .collect(),
         ticket_key: *engine.key("ended-ticket")?.bytes(),
         cookie_key: *engine.key("app-cookie")?.bytes(),
+        connections_most: connections_most(),
         ..Settings::default()
     })
+}
+
+/// How many clients fit: each may take a descriptor of ours and one towards an application, and the ledger, the API and the index need theirs
+/// whatever clients do. Asks the operating system for all the descriptors it would give.
+fn connections_most() -> usize {
+    const OURS: u64 = 768;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = (descriptors.saturating_sub(OURS) / 2).clamp(64, 100_000);
+    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 fn app_settings(app: &App) -> Result<AppSettings, SiteError> {
