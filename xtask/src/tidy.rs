@@ -1,7 +1,7 @@
 //! The tree is as ARCHITECTURE.md draws it, or this fails.
 //!
-//! Three rules that a compiler does not know: a crate uses only the crates that its place in the house allows; nobody but the
-//! engine's clock asks the operating system for the time; and nothing is left half done or names a machine.
+//! Rules that a compiler does not know: a crate uses only the crates that its place in the house allows; nobody but the
+//! engine's clock asks the operating system for the time; nothing is left half done; and the links of the pages lead somewhere.
 
 use crate::run::root;
 use serde_json::Value;
@@ -42,6 +42,7 @@ pub(crate) fn run() -> Result<(), String> {
         half_done(&file, &text, &mut wrong);
     }
     drawn(&mut wrong);
+    links(&mut wrong);
     if wrong.is_empty() {
         println!("tidy: the tree is as ARCHITECTURE.md draws it");
         return Ok(());
@@ -127,11 +128,32 @@ fn drawn(wrong: &mut Vec<String>) {
     }
 }
 
+/// Every relative link of a page leads somewhere, and no page has a hole left to fill.
+fn links(wrong: &mut Vec<String>) {
+    let mut pages = Vec::new();
+    collect(&root().join("docs"), &["md"], &mut pages);
+    pages.extend(["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(|page| root().join(page)));
+    for page in pages {
+        let text = fs::read_to_string(&page).unwrap_or_default();
+        let name = page.strip_prefix(root()).unwrap_or(&page).display().to_string();
+        if text.contains("@@") {
+            wrong.push(format!("{name} has a hole left to fill (`@@`)"));
+        }
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            let outside = link.contains("://") || link.starts_with("mailto:") || target.is_empty();
+            if !outside && !page.parent().is_some_and(|folder| folder.join(target).exists()) {
+                wrong.push(format!("{name} links to `{link}`, which is not there"));
+            }
+        }
+    }
+}
+
 /// Our own source files, relative to the root.
 fn sources() -> Vec<String> {
     let mut files = Vec::new();
     for folder in ["crates", "xtask", "bench", "examples", "tests"] {
-        collect(&root().join(folder), &mut files);
+        collect(&root().join(folder), &["rs", "js", "mjs", "ts"], &mut files);
     }
     let relative = |file: PathBuf| Some(file.strip_prefix(root()).ok()?.display().to_string());
     let mut files: Vec<String> = files.into_iter().filter_map(relative).collect();
@@ -139,12 +161,13 @@ fn sources() -> Vec<String> {
     files
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+/// The files of these kinds below a folder.
+fn collect(folder: &Path, kinds: &[&str], files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
             if !path.ends_with("node_modules") && !path.ends_with("target") {
-                collect(&path, files);
+                collect(&path, kinds, files);
             }
         } else if path
             .extension()
