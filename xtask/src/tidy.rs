@@ -169,10 +169,7 @@ fn collect(folder: &Path, kinds: &[&str], files: &mut Vec<PathBuf>) {
             if !path.ends_with("node_modules") && !path.ends_with("target") {
                 collect(&path, kinds, files);
             }
-        } else if path
-            .extension()
-            .is_some_and(|kind| ["rs", "js", "mjs", "ts"].iter().any(|known| kind == *known))
-        {
+        } else if path.extension().is_some_and(|kind| kinds.iter().any(|known| kind == *known)) {
             files.push(path);
         }
     }
