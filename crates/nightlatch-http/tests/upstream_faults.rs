@@ -21,13 +21,20 @@ use std::{
 };
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpListener, TcpStream},
+    net::{TcpSocket, TcpStream},
     time::sleep,
 };
 
 async fn site(upstream: SocketAddr) -> Site {
     let settings = Settings { answer_within: Duration::from_millis(400), ..Settings::default() };
     Site::made(Making { settings, ..Making::new(upstream) }).await
+}
+
+/// A port that is taken, so that nobody else listens on it, and where nobody listens.
+fn taken() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket
 }
 
 /// Asks once; the answer's status and code, after which the session must live on and hold nothing open.
@@ -68,7 +75,8 @@ async fn says(words: &'static str) -> SocketAddr {
 
 #[tokio::test]
 async fn an_application_that_fails_before_it_answers() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let taken = taken();
+    let nobody = taken.local_addr().unwrap();
     assert_eq!(fails(nobody, GET).await, "502 application-unreachable");
     assert_eq!(fails(nobody, POST).await, "502 application-unreachable");
     let closes = application(|connection| async { drop(connection) }).await;
@@ -252,7 +260,8 @@ async fn an_answer_before_the_body_was_sent_ends_the_exchange_and_the_connection
 
 #[tokio::test]
 async fn nobody_is_told_to_continue_towards_an_application_that_is_not_there() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let taken = taken();
+    let nobody = taken.local_addr().unwrap();
     let expects = POST.replace("CREDENTIAL\n", "CREDENTIAL\nExpect: 100-continue\n").replace("buy", "");
     assert_eq!(fails_and_closes(nobody, &expects).await, "502 application-unreachable");
 }
