@@ -30,6 +30,8 @@ pub(crate) async fn tell(engine: Arc<Engine>) {
         match waited {
             Ok(Ok(_)) => {
                 for entry in engine.ledger().iter_from(next).flatten() {
+                    // On disk is not yet known: a session that starts has a name a moment later.
+                    engine.durable(entry.index).await;
                     if let Ok(said) = Entry::from_bytes(&entry.payload) {
                         take(&engine, entry.index, said, &mut endings);
                     }
@@ -108,8 +110,9 @@ fn told(engine: &Engine, ending: &Ending) -> String {
     }
     let last = cuts.last().map_or(*entry, |(index, _)| *index);
     let node = engine.node();
+    let where_to = if last == *entry { String::new() } else { format!(" to {node}:{last}") };
     text.push_str(&format!(
-        "\n            {} requests did not count as activity. On the record: {node}:{entry} to {node}:{last}.",
+        "\n            {} requests did not count as activity. On the record: {node}:{entry}{where_to}.",
         ended.passive
     ));
     if let Some(at) = refused_at {
