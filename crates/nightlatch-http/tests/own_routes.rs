@@ -311,3 +311,21 @@ async fn what_each_route_answers() {
     let evil = browser.post("/_nightlatch/login", "user=ada&return_to=https%3A%2F%2Fevil%2F").await;
     assert_eq!(field(&evil, "location"), Some("/"));
 }
+
+#[tokio::test]
+async fn the_demonstration_answers_to_names_of_this_machine_only() {
+    let (site, _time) = site().await;
+    for (host, answered) in [
+        ("localhost", "200"),
+        ("LOCALHOST:8080", "200"),
+        ("127.0.0.1:8080", "200"),
+        ("[::1]:8080", "200"),
+        ("rebound.evil.example:8080", "421"),
+        ("localhost.evil.example", "421"),
+        ("10.0.0.7", "421"),
+    ] {
+        let mut client = site.connect().await;
+        client.send(&format!("GET /_nightlatch/login HTTP/1.1\nHost: {host}\n\n")).await;
+        assert_eq!(&client.answer().await[9..12], answered, "{host}");
+    }
+}

@@ -282,3 +282,19 @@ async fn fails_and_closes(upstream: SocketAddr, request: &str) -> String {
     site.nothing_open(&token).await;
     format!("{} {}", &answer[9..12], code.unwrap_or_default())
 }
+
+#[tokio::test]
+async fn whoever_finds_no_seat_waits_until_one_is_free() {
+    let settings = Settings { connections_most: 2, ..Settings::default() };
+    let taken = taken();
+    let site = Site::made(Making { settings, ..Making::new(taken.local_addr().unwrap()) }).await;
+    let token = site.sign_in("trader").await;
+    let (silent, mut second, mut third) = (site.connect().await, site.connect().await, site.connect().await);
+    second.get("/_nightlatch/session", &token, "").await;
+    assert!(second.answer().await.contains("live"));
+    third.get("/_nightlatch/session", &token, "").await;
+    let early = tokio::time::timeout(Duration::from_millis(200), third.answer()).await;
+    assert!(early.is_err(), "there are two seats");
+    drop(silent);
+    assert!(third.answer().await.contains("live"));
+}

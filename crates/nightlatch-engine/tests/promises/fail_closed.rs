@@ -169,3 +169,30 @@ fn fail_closed_a_ledger_that_was_set_back_is_refused() {
     }
     assert!(matches!(house.try_open(), Err(OpenError::LedgerSetBack { .. })));
 }
+
+#[test]
+fn fail_closed_a_disk_that_does_not_come_back_shows() {
+    let house = House::new();
+    let engine = house.open();
+    // Appended, and nobody commits: as with a write that hangs.
+    engine.start(request("ada")).unwrap();
+    house.time.advance(2_000 * MS);
+    assert!(engine.health().recording, "a slow disk is no stuck one");
+    house.time.advance(1);
+    assert!(!engine.health().recording);
+    engine.commit().unwrap();
+    assert!(engine.health().recording);
+}
+
+#[test]
+fn fail_closed_a_stop_that_could_not_write_its_last_entries_is_not_clean() {
+    for (fails, clean) in [(true, false), (false, true)] {
+        let house = House::new();
+        let engine = house.open();
+        house.disk.fails.store(fails, SeqCst);
+        engine.stop();
+        house.disk.fails.store(false, SeqCst);
+        drop(engine);
+        assert_eq!(house.try_open().unwrap().1.clean, clean);
+    }
+}

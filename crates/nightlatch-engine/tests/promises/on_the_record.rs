@@ -188,3 +188,15 @@ fn on_the_record_a_start_that_does_not_fit_is_refused_and_harms_nobody() {
     let Entry::SessionStarted(started) = &about(&engine, session.facts.id)[0] else { panic!("a start") };
     assert_eq!(started.slot, 0, "the slot that was taken is given back");
 }
+
+#[test]
+fn on_the_record_what_finds_an_end_was_not_open_itself() {
+    let house = House::new();
+    let engine = house.open();
+    let (session, token) = sign_in(&engine, "ada");
+    house.time.advance(IDLE * MS);
+    assert!(touch(&engine, &token).is_err());
+    engine.commit().unwrap();
+    let end = end_entry(&engine, session.facts.id);
+    assert_eq!((&*end.by, end.open, session.open()), ("check", 0, 0));
+}
