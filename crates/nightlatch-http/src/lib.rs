@@ -16,6 +16,7 @@
 //!
 //! What never lives here: deciding. That is the engine's; this crate only asks, as often as it takes.
 
+mod accept;
 mod answer;
 pub mod app_cookie;
 pub mod cookies;

@@ -1,19 +1,16 @@
-//! Listening: TCP, perhaps TLS, then HTTP/1.1 on a gated socket.
+//! HTTP/1.1 on an accepted connection.
 //!
-//! Limits of what a client may send before it is anybody stand here: size of the head, time for it, handshakes.
+//! Limits of what a client may send before it is anybody stand here: size of the head, and time for it.
 
-use crate::{gate::GatedIo, gateway::Gateway, road::Peer};
+use crate::{gateway::Gateway, road::Peer};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinSet,
+    sync::watch,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
 
 /// The most bytes of a request's head.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -21,65 +18,17 @@ const HEAD_BYTES: usize = 64 * 1024;
 const HEAD_FIELDS: usize = 128;
 /// How long a client may take to send a head, or to begin the next one.
 const HEAD_WITHIN: Duration = Duration::from_secs(60);
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// How long open exchanges may go on when the gateway stops.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 impl Gateway {
-    /// Serves connections of this listener until `stop` says so; then takes no more and completes when those that are open
-    /// have finished, in bounded time.
-    pub async fn serve(
+    /// Speaks HTTP on this connection until either side has had enough, or `stop` says so and what is open has finished.
+    pub(crate) async fn http<I>(
         self: Arc<Self>,
-        listener: TcpListener,
-        tls: Option<TlsAcceptor>,
+        io: I,
+        peer: Peer,
         mut stop: watch::Receiver<bool>,
-    ) {
-        let mut connections = JoinSet::new();
-        loop {
-            // Taken before a connection is accepted: what the kernel holds costs us no descriptor.
-            let accepted = tokio::select! {
-                accepted = seated(&self.seats, &listener) => accepted,
-                _ = stop.wait_for(|stop| *stop) => break,
-            };
-            while connections.try_join_next().is_some() {}
-            match accepted {
-                Ok((seat, tcp, peer)) => {
-                    let gateway = Arc::clone(&self);
-                    connections.spawn(gateway.connection((seat, tcp, peer), tls.clone(), stop.clone()));
-                }
-                Err(error) => {
-                    // Out of descriptors, most likely: those that are open end sooner or later.
-                    tracing::error!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
-        }
-        drop(listener);
-        while connections.join_next().await.is_some() {}
-    }
-
-    async fn connection(
-        self: Arc<Self>,
-        (seat, tcp, peer): (OwnedSemaphorePermit, TcpStream, SocketAddr),
-        tls: Option<TlsAcceptor>,
-        stop: watch::Receiver<bool>,
-    ) {
-        let (io, gate) = GatedIo::new(tcp);
-        let peer = Peer { address: peer.ip(), secure: tls.is_some(), gate, seat: Arc::new(seat) };
-        let served = match tls {
-            None => self.http(io, peer, stop).await,
-            Some(tls) => match timeout(HANDSHAKE_WITHIN, tls.accept(io)).await {
-                Ok(Ok(io)) => self.http(io, peer, stop).await,
-                Ok(Err(error)) => Err(error),
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
-            },
-        };
-        if let Err(error) = served {
-            tracing::debug!(%error, "a client's connection ended");
-        }
-    }
-
-    async fn http<I>(self: Arc<Self>, io: I, peer: Peer, mut stop: watch::Receiver<bool>) -> io::Result<()>
+    ) -> io::Result<()>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -110,14 +59,4 @@ impl Gateway {
         };
         served.map_err(io::Error::other)
     }
-}
-
-/// A connection, once there is room for it.
-async fn seated(
-    seats: &Arc<Semaphore>,
-    listener: &TcpListener,
-) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
-    let seat = Arc::clone(seats).acquire_owned().await.map_err(io::Error::other)?;
-    let (tcp, peer) = listener.accept().await?;
-    Ok((seat, tcp, peer))
 }

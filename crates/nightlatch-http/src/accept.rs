@@ -1,0 +1,80 @@
+//! Listening: a seat, TCP, perhaps TLS; what comes out is a connection that HTTP may be spoken on.
+//!
+//! Limits of what a client may do before it has said a word stand here: how many there may be, and how long a handshake may take.
+
+use crate::{gate::GatedIo, gateway::Gateway, road::Peer};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+impl Gateway {
+    /// Serves connections of this listener until `stop` says so; then takes no more and completes when those that are open
+    /// have finished, in bounded time.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut connections = JoinSet::new();
+        loop {
+            // Taken before a connection is accepted: what the kernel holds costs us no descriptor.
+            let accepted = tokio::select! {
+                accepted = seated(&self.seats, &listener) => accepted,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            while connections.try_join_next().is_some() {}
+            match accepted {
+                Ok((seat, tcp, peer)) => {
+                    let gateway = Arc::clone(&self);
+                    connections.spawn(gateway.connection((seat, tcp, peer), tls.clone(), stop.clone()));
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: those that are open end sooner or later.
+                    tracing::error!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn connection(
+        self: Arc<Self>,
+        (seat, tcp, peer): (OwnedSemaphorePermit, TcpStream, SocketAddr),
+        tls: Option<TlsAcceptor>,
+        stop: watch::Receiver<bool>,
+    ) {
+        let (io, gate) = GatedIo::new(tcp);
+        let peer = Peer { address: peer.ip(), secure: tls.is_some(), gate, seat: Arc::new(seat) };
+        let served = match tls {
+            None => self.http(io, peer, stop).await,
+            Some(tls) => match timeout(HANDSHAKE_WITHIN, tls.accept(io)).await {
+                Ok(Ok(io)) => self.http(io, peer, stop).await,
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            },
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "a client's connection ended");
+        }
+    }
+}
+
+/// A connection, once there is room for it.
+async fn seated(
+    seats: &Arc<Semaphore>,
+    listener: &TcpListener,
+) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+    let seat = Arc::clone(seats).acquire_owned().await.map_err(io::Error::other)?;
+    let (tcp, peer) = listener.accept().await?;
+    Ok((seat, tcp, peer))
+}
