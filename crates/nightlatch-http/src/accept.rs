@@ -1,6 +1,6 @@
 //! Listening: a seat, TCP, perhaps TLS; what comes out is a connection that HTTP may be spoken on.
 //!
-//! Limits of what a client may do before it has said a word stand here: how many there may be, and how long a handshake may take.
+//! A client that has said nothing yet costs a seat and a descriptor, and no longer than a handshake may take ([`crate::Limits`]).
 
 use crate::{gate::GatedIo, gateway::Gateway, road::Peer};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -11,8 +11,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
-
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
 impl Gateway {
     /// Serves connections of this listener until `stop` says so; then takes no more and completes when those that are open
@@ -57,7 +55,7 @@ impl Gateway {
         let peer = Peer { address: peer.ip(), secure: tls.is_some(), gate, seat: Arc::new(seat) };
         let served = match tls {
             None => self.http(io, peer, stop).await,
-            Some(tls) => match timeout(HANDSHAKE_WITHIN, tls.accept(io)).await {
+            Some(tls) => match timeout(self.limits.handshake_within, tls.accept(io)).await {
                 Ok(Ok(io)) => self.http(io, peer, stop).await,
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(io::ErrorKind::TimedOut.into()),

@@ -40,9 +40,6 @@ use nightlatch_engine::{Channel, End, Permit};
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// How long a request that was forwarded whole may take to finish after the end.
-const FINISH_WITHIN: Duration = Duration::from_secs(60);
-
 /// A request that may go on, and all that is known about it.
 pub(crate) struct Exchange<'a> {
     pub(crate) gateway: &'a Gateway,
@@ -74,7 +71,8 @@ impl Exchange<'_> {
             guarded: self.guarded(if progress.read_whole() { Channel::Request } else { Channel::Upload }),
             progress: Arc::clone(&progress),
         };
-        let mut sending = Box::pin(in_time(sending.run(), Arc::clone(&progress), self.gateway.answer_within));
+        let mut sending =
+            Box::pin(in_time(sending.run(), Arc::clone(&progress), self.gateway.limits.answer_within));
         let answered = match &self.permit {
             None => sending.await,
             Some(permit) => tokio::select! {
@@ -246,8 +244,9 @@ impl Exchange<'_> {
         sending: impl Future<Output = Option<Result<Answered, UpstreamError>>> + Send + 'static,
     ) {
         let (permit, route) = (Arc::clone(permit), Arc::clone(&self.route));
+        let within = self.gateway.limits.finish_within;
         tokio::spawn(async move {
-            let finished = timeout(FINISH_WITHIN, sending).await.ok().flatten();
+            let finished = timeout(within, sending).await.ok().flatten();
             let status = finished.and_then(Result::ok).map(|(response, _)| response.status().as_u16());
             permit.record_withheld(&route, status);
         });

@@ -4,6 +4,7 @@ use crate::{
     app_cookie::{AppCookieError, AppCookies},
     cookies::CookieNames,
     forward::client::{ClientView, TrustedProxies},
+    limits::Limits,
     path::CanonicalPath,
     route::{Reading, RoutePattern, RouteRequest, RouteSet},
     ticket::Tickets,
@@ -13,7 +14,7 @@ use crate::{
 use http::HeaderValue;
 use nightlatch_core::{Activity, ActivityMode, RouteSays, Trigger};
 use nightlatch_engine::Engine;
-use std::{cmp::Reverse, sync::Arc, time::Duration};
+use std::{cmp::Reverse, sync::Arc};
 use tokio::sync::Semaphore;
 
 /// The prefix of the gateway's own routes.
@@ -57,11 +58,8 @@ pub struct DemoUser {
     pub groups: Vec<String>,
 }
 
-/// How long an application may take to begin its answer, unless the settings say otherwise.
-const ANSWER_WITHIN: Duration = Duration::from_secs(300);
-
 /// What a gateway is put together from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The applications; of two that match, the one with the longer path and a named host is taken.
     pub apps: Vec<AppSettings>,
@@ -76,25 +74,8 @@ pub struct Settings {
     pub ticket_key: [u8; 32],
     /// The key that seals applications' cookies.
     pub cookie_key: [u8; 32],
-    /// How long an application may take to begin its answer; five minutes by default.
-    pub answer_within: Duration,
-    /// How many clients' connections may be open at once; 10,000 by default. Others wait to be accepted.
-    pub connections_most: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            apps: Vec::new(),
-            trusted_proxies: TrustedProxies::default(),
-            public_origin: None,
-            demo_users: Vec::new(),
-            ticket_key: [0; 32],
-            cookie_key: [0; 32],
-            answer_within: ANSWER_WITHIN,
-            connections_most: 10_000,
-        }
-    }
+    /// What clients and applications may hold, and how long they are waited for.
+    pub limits: Limits,
 }
 
 /// The enforcement point for HTTP.
@@ -104,7 +85,7 @@ pub struct Gateway {
     pub(crate) public_origin: Option<String>,
     pub(crate) demo_users: Vec<DemoUser>,
     pub(crate) tickets: Tickets,
-    pub(crate) answer_within: Duration,
+    pub(crate) limits: Limits,
     pub(crate) seats: Arc<Semaphore>,
     apps: Vec<App>,
 }
@@ -133,7 +114,7 @@ impl Gateway {
     pub fn new(engine: Arc<Engine>, settings: Settings) -> Result<Gateway, AppCookieError> {
         let mut apps = Vec::new();
         for app in settings.apps {
-            apps.push(App::new(app, &settings.cookie_key)?);
+            apps.push(App::new(app, &settings.cookie_key, settings.limits)?);
         }
         // The most particular one first.
         apps.sort_by_key(|app| (app.host.is_none(), app.port.is_none(), Reverse(app.path.len())));
@@ -143,8 +124,8 @@ impl Gateway {
             public_origin: settings.public_origin,
             demo_users: settings.demo_users,
             tickets: Tickets::new(&settings.ticket_key),
-            answer_within: settings.answer_within,
-            seats: Arc::new(Semaphore::new(settings.connections_most)),
+            limits: settings.limits,
+            seats: Arc::new(Semaphore::new(settings.limits.connections)),
             apps,
         })
     }
@@ -182,7 +163,7 @@ impl Gateway {
 }
 
 impl App {
-    fn new(settings: AppSettings, cookie_key: &[u8]) -> Result<App, AppCookieError> {
+    fn new(settings: AppSettings, cookie_key: &[u8], limits: Limits) -> Result<App, AppCookieError> {
         let patterns = [&settings.public, &settings.active, &settings.passive];
         Ok(App {
             vocabulary: Vocabulary::new(patterns.into_iter().flatten()),
@@ -196,7 +177,7 @@ impl App {
             activity: settings.activity,
             name: settings.name,
             websocket: settings.websocket,
-            upstream: Arc::new(Upstream::new(&settings.upstream)),
+            upstream: Arc::new(Upstream::new(&settings.upstream, limits)),
         })
     }
 
@@ -245,7 +226,7 @@ mod tests {
     fn app(host: Option<&str>, path: &str) -> App {
         let settings =
             AppSettings { host: host.map(str::to_owned), path: path.to_owned(), ..AppSettings::default() };
-        App::new(settings, &[0; 32]).unwrap()
+        App::new(settings, &[0; 32], Limits::default()).unwrap()
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!
 //! | step | module |
 //! | --- | --- |
-//! | a connection | `serve`, `gate` |
+//! | a connection, within its bounds | `accept`, `serve`, `gate`, [`Limits`] |
 //! | a request gets its one reading | `road`, [`target`], [`path`], [`route`] |
 //! | its credential is found, and goes no further | [`extract`], [`trigger`], `ticket` |
 //! | it is forwarded | `exchange`, `sending`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
@@ -27,6 +27,7 @@ mod form;
 pub mod forward;
 mod gate;
 mod gateway;
+mod limits;
 mod own;
 pub mod pages;
 pub mod path;
@@ -45,6 +46,7 @@ pub mod vocabulary;
 pub mod websocket;
 
 pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, Settings};
+pub use limits::Limits;
 
 /// A fresh mask for a frame towards an application (RFC 6455 section 5.3); none if there is no randomness to be had.
 fn random_mask() -> Option<[u8; 4]> {

@@ -5,7 +5,10 @@
 //! the pool only after an exchange that both sides finished. Anything else (an error, a cut, a client that left) closes it:
 //! a connection in an unknown state would mix up two people's answers.
 
-use crate::gate::{Gate, GatedIo};
+use crate::{
+    gate::{Gate, GatedIo},
+    limits::Limits,
+};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
@@ -66,9 +69,6 @@ impl UpstreamError {
     }
 }
 
-/// Idle connections kept per application.
-const IDLE_MOST: usize = 256;
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may take to be ready for another exchange after one.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 
@@ -76,6 +76,7 @@ const READY_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Upstream {
     /// `host:port`.
     authority: Arc<str>,
+    limits: Limits,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -106,8 +107,8 @@ pub(crate) enum Sent {
 
 impl Upstream {
     /// An application at `host:port`.
-    pub(crate) fn new(authority: &str) -> Upstream {
-        Upstream { authority: authority.into(), idle: Mutex::default() }
+    pub(crate) fn new(authority: &str, limits: Limits) -> Upstream {
+        Upstream { authority: authority.into(), limits, idle: Mutex::default() }
     }
 
     /// `host:port`.
@@ -133,7 +134,7 @@ impl Upstream {
     }
 
     async fn connect(&self) -> Result<Connection, UpstreamError> {
-        let connecting = timeout(CONNECT_WITHIN, TcpStream::connect(&*self.authority)).await;
+        let connecting = timeout(self.limits.connect_within, TcpStream::connect(&*self.authority)).await;
         let tcp = match connecting {
             Err(_) => return Err(UpstreamError::ConnectTimeout(Arc::clone(&self.authority))),
             Ok(Err(source)) => {
@@ -211,11 +212,11 @@ impl Lease {
 impl Upstream {
     fn put_back(&self, connection: Connection) {
         let mut idle = self.idle();
-        if idle.len() == IDLE_MOST {
+        if idle.len() >= self.limits.idle_upstream_connections {
             // Those that the application closed meanwhile take no place.
             idle.retain(|connection| connection.sender.is_ready());
         }
-        if idle.len() < IDLE_MOST {
+        if idle.len() < self.limits.idle_upstream_connections {
             idle.push(connection);
         }
     }

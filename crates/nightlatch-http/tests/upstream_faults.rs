@@ -10,7 +10,7 @@
 mod common;
 
 use common::{Closed, Making, OK, Site, application, read_head, read_request, recording, write};
-use nightlatch_http::Settings;
+use nightlatch_http::{Limits, Settings};
 use std::{
     net::SocketAddr,
     sync::{
@@ -26,7 +26,10 @@ use tokio::{
 };
 
 async fn site(upstream: SocketAddr) -> Site {
-    let settings = Settings { answer_within: Duration::from_millis(400), ..Settings::default() };
+    let settings = Settings {
+        limits: Limits { answer_within: Duration::from_millis(400), ..Limits::default() },
+        ..Settings::default()
+    };
     Site::made(Making { settings, ..Making::new(upstream) }).await
 }
 
@@ -285,7 +288,7 @@ async fn fails_and_closes(upstream: SocketAddr, request: &str) -> String {
 
 #[tokio::test]
 async fn whoever_finds_no_seat_waits_until_one_is_free() {
-    let settings = Settings { connections_most: 2, ..Settings::default() };
+    let settings = Settings { limits: Limits { connections: 2, ..Limits::default() }, ..Settings::default() };
     let taken = taken();
     let site = Site::made(Making { settings, ..Making::new(taken.local_addr().unwrap()) }).await;
     let token = site.sign_in("trader").await;

@@ -8,8 +8,9 @@ use crate::{
     admin,
     api::{self, ApiKeys, ApiState},
     config::{
-        Config,
+        self, Config,
         app::{Activity, App},
+        duration::Millis,
         route::RoutePattern,
         secrets::LoadedKey,
     },
@@ -23,7 +24,7 @@ use nightlatch_http::{
 };
 use nightlatch_store::KeyError;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -204,9 +205,26 @@ fn settings(config: &Config, engine: &Engine) -> Result<Settings, SiteError> {
             .collect(),
         ticket_key: *engine.key("ended-ticket")?.bytes(),
         cookie_key: *engine.key("app-cookie")?.bytes(),
-        connections_most: connections_most(),
-        ..Settings::default()
+        limits: limits(&config.limits),
     })
+}
+
+/// The bounds of the configuration as the gateway takes them; of connections, no more than there are descriptors for.
+fn limits(of: &config::limits::Limits) -> nightlatch_http::Limits {
+    let within = |millis: Millis| Duration::from_millis(millis.0);
+    let most = connections_most();
+    nightlatch_http::Limits {
+        connections: of.connections.map_or(most, |wanted| wanted.min(most)),
+        handshake_within: within(of.handshake_within),
+        head_bytes: usize::try_from(of.head.0).unwrap_or(usize::MAX),
+        head_fields: of.head_fields,
+        head_within: within(of.head_within),
+        connect_within: within(of.connect_within),
+        idle_upstream_connections: of.idle_upstream_connections,
+        answer_within: within(of.answer_within),
+        finish_within: within(of.finish_within),
+        drain_within: within(of.drain_within),
+    }
 }
 
 /// How many clients fit: each may take a descriptor of ours and one towards an application, and the ledger, the API and the index need theirs
@@ -260,5 +278,22 @@ fn say_recovery(recovery: &Recovery) {
     }
     for bad in bad_snapshots {
         tracing::warn!(bad, "a snapshot could not be used; the ledger was read instead");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Two places say what the defaults are: the list of keys, for people, and the gateway, for who builds it in.
+    #[test]
+    fn a_file_that_says_nothing_of_limits_gets_those_of_the_gateway() {
+        let text = "version = 1\nlisten = { gateway = '127.0.0.1:0' }\npolicy = { idle = '10m', absolute = '1h' }\n\
+                    app = [{ name = 'a', match = { host = '*' }, upstream = 'http://127.0.0.1:1' }]";
+        let config = config::read(text, Path::new("site.toml")).config.unwrap();
+        let read = limits(&config.limits);
+        let defaults = nightlatch_http::Limits::default();
+        assert_eq!(read, nightlatch_http::Limits { connections: read.connections, ..defaults });
     }
 }

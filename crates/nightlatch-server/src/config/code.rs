@@ -82,6 +82,10 @@ codes! {
     Error BadTimezone = "bad-timezone";
     /// Not a duration, or one that cannot be a limit.
     Error BadDuration = "bad-duration";
+    /// Not a number of bytes with its unit.
+    Error BadSize = "bad-size";
+    /// A number outside of the bounds that make sense for it.
+    Error OutOfBounds = "out-of-bounds";
     /// Not an IP address and a port.
     Error BadAddress = "bad-address";
     /// Not a network or a single address.

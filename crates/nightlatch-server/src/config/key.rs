@@ -7,13 +7,14 @@
 
 use std::fmt;
 
-use super::{api_key, app, app_match, identity, listen, policy, root, uncovered};
+use super::{api_key, app, app_match, identity, limits, listen, policy, root, uncovered};
 
 /// Every table of the format, in the order of the reference page.
 pub(super) static SECTIONS: &[&Section] = &[
     &root::SECTION,
     &listen::SECTION,
     &listen::TLS,
+    &limits::SECTION,
     &root::DATA,
     &policy::SECTION,
     &app::SECTION,
@@ -57,6 +58,7 @@ pub(super) enum Form {
     Name,
     Date,
     Duration,
+    Size,
     SocketAddress,
     Networks,
     Origin,
@@ -197,6 +199,7 @@ impl fmt::Display for Form {
             Self::Name => "a name of a-z, 0-9 and hyphens",
             Self::Date => "a date without quotes",
             Self::Duration => "a duration in quotes",
+            Self::Size => "a number of bytes with its unit, in quotes",
             Self::SocketAddress => "an IP address and port in quotes",
             Self::Networks => "a list of networks or addresses",
             Self::Origin => "a URL of scheme and host",

@@ -24,6 +24,7 @@ pub(crate) mod duration;
 pub(crate) mod finding;
 pub(crate) mod identity;
 mod key;
+pub(crate) mod limits;
 pub(crate) mod listen;
 mod mistake;
 mod notes;
@@ -34,6 +35,7 @@ mod render;
 mod root;
 pub(crate) mod route;
 pub(crate) mod secrets;
+pub(crate) mod size;
 mod source;
 pub(crate) mod uncovered;
 pub(crate) mod url;
@@ -53,6 +55,7 @@ use self::app::App;
 use self::code::Code;
 use self::finding::Findings;
 use self::identity::Identity;
+use self::limits::Limits;
 use self::listen::Listen;
 use self::mistake::Mistake;
 use self::notes::Notes;
@@ -68,6 +71,8 @@ pub(crate) struct Config {
     pub(crate) timezone: String,
     /// Where Nightlatch can be reached.
     pub(crate) listen: Listen,
+    /// What may be held, and how long is waited.
+    pub(crate) limits: Limits,
     /// The folder for what is kept.
     pub(crate) data_dir: PathBuf,
     /// When a session ends.
@@ -118,6 +123,7 @@ fn read_tables(notes: &mut Notes<'_>, tree: &DeTable<'_>) -> Option<Config> {
     root.refuse_others(notes);
     let timezone = root::timezone(notes, &root);
     let listen = Listen::read(notes, &root);
+    let limits = Limits::read(notes, &root);
     let data_dir = root::data_dir(notes, &root);
     let policy = Policy::read(notes, &root);
     let apps = app::read(notes, &root);
@@ -140,6 +146,7 @@ fn read_tables(notes: &mut Notes<'_>, tree: &DeTable<'_>) -> Option<Config> {
     Some(Config {
         timezone,
         listen,
+        limits: limits?,
         data_dir,
         policy: policy?,
         apps,

@@ -28,6 +28,7 @@ mistake with its line, its column and what to do, and opens no other file and no
 | Form | Written |
 | --- | --- |
 | duration | whole numbers with the units `d`, `h`, `m`, `s`, `ms`, the greatest first, each at most once: `\"15m\"`, `\"1h30m\"`, `\"250ms\"`. Zero and more than a year are refused. |
+| size | a whole number with the unit `B`, `KiB`, `MiB` or `GiB`: `\"64KiB\"` |
 | date | TOML's own, without quotes: `2027-01-31` |
 | IP address and port | `\"127.0.0.1:8081\"`, `\"[::1]:8081\"`; names are not looked up |
 | network | `\"10.0.1.0/24\"`, or a single address |

@@ -37,6 +37,7 @@ pub(super) static SECTION: Section = Section {
             means: "The IANA name of the zone in which a date ends with its day.",
         },
         table("listen", Form::Table, Need::Required, "[listen]"),
+        table("limits", Form::Table, Need::Optional("the defaults of its keys"), "[limits]"),
         table("data", Form::Table, Need::Optional("the defaults of its keys"), "[data]"),
         table("policy", Form::Table, Need::Required, "[policy]"),
         table("app", Form::Tables, Need::Required, "[[app]]"),

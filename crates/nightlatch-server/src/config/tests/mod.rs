@@ -18,9 +18,11 @@ use super::code::Code;
 use super::duration::Millis;
 use super::identity::{DemoUser, Identity};
 use super::key::{Form, Key, SECTIONS, Section, Status};
+use super::limits::Limits;
 use super::listen::{Listen, TlsFiles};
 use super::policy::Policy;
 use super::route::RoutePattern;
+use super::size::Bytes;
 use super::uncovered::{Date, Uncovered};
 use super::url::{Origin, Upstream};
 use super::{Config, Reading};
@@ -77,6 +79,18 @@ name = "legacy statements portal"
 owner = "Retail Operations"
 reason = "vendor product"
 review_by = 2027-01-31
+
+[limits]
+connections = 5000
+handshake_within = "10s"
+head = "32KiB"
+head_fields = 100
+head_within = "30s"
+connect_within = "2s"
+idle_upstream_connections = 64
+answer_within = "2m"
+finish_within = "30s"
+drain_within = "20s"
 "#;
 
 /// The keys of the demo sign-in.
@@ -127,6 +141,18 @@ fn a_full_file_means_what_it_says() {
                 cert: PathBuf::from("/etc/nightlatch/tls/cert.pem"),
                 key: PathBuf::from("/etc/tls/key.pem"),
             }],
+        },
+        limits: Limits {
+            connections: Some(5000),
+            handshake_within: Millis(10_000),
+            head: Bytes(32 << 10),
+            head_fields: 100,
+            head_within: Millis(30_000),
+            connect_within: Millis(2_000),
+            idle_upstream_connections: 64,
+            answer_within: Millis(120_000),
+            finish_within: Millis(30_000),
+            drain_within: Millis(20_000),
         },
         data_dir: PathBuf::from("/etc/nightlatch/data"),
         policy: Policy { idle: Millis(900_000), absolute: Millis(43_200_000), warning: Millis(120_000) },
@@ -283,6 +309,7 @@ fn every_key_refuses_another_form_at_its_own_place() {
 fn every_table_refuses_another_form() {
     for (name, header) in [
         ("listen", "[listen]"),
+        ("limits", "[limits]"),
         ("data", "[data]"),
         ("policy", "[policy]"),
         ("app", "[[app]]"),

@@ -136,7 +136,7 @@ fn top() {
         "version = 1",
         "version = 1\nnonsense = 1",
         &[
-            "2:1 unknown-key | `nonsense` is neither a key nor a table at the top of the file | known here: `version`, `timezone`, `listen`, `data`, `policy`, `app`, `identity`, `api_key`, `uncovered`",
+            "2:1 unknown-key | `nonsense` is neither a key nor a table at the top of the file | known here: `version`, `timezone`, `listen`, `limits`, `data`, `policy`, `app`, `identity`, `api_key`, `uncovered`",
         ],
     );
     check(
@@ -657,6 +657,42 @@ fn api_keys() {
         "\"trading-backend\"",
         &[
             "43:8 duplicate-name | there is another `[[api_key]]` named `trading-backend` | give each a name of its own",
+        ],
+    );
+}
+
+#[test]
+fn limits() {
+    check(
+        FULL,
+        "head = \"32KiB\"",
+        "head = \"32KB\"",
+        &[
+            "56:8 bad-size | `32KB` is not a size | write a whole number with the unit B, KiB, MiB or GiB: `64KiB`",
+        ],
+    );
+    check(
+        FULL,
+        "head = \"32KiB\"",
+        "head = \"512B\"",
+        &[
+            "56:8 out-of-bounds | `head` is 512B, which is not from 8KiB to 1MiB | browsers send cookies of several KiB, and every connection may take this much memory",
+        ],
+    );
+    check(
+        FULL,
+        "connections = 5000",
+        "connections = 0",
+        &[
+            "54:15 out-of-bounds | `connections` is 0, which is not from 16 to 1000000 | for example: `connections = 10000`",
+        ],
+    );
+    check(
+        FULL,
+        "head_fields = 100",
+        "head_fields = -1",
+        &[
+            "57:15 out-of-bounds | `head_fields` is -1, which is not from 32 to 1000 | for example: `head_fields = 128`",
         ],
     );
 }
