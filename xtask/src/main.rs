@@ -1,9 +1,11 @@
-//! What people who work on Nightlatch run: `cargo xtask demo`, `test`, `lint`, `tidy`, `bench`.
+//! What people who work on Nightlatch run: `cargo xtask demo`, `test`, `lint`, `tidy`, `bench`, `simulate`,
+//! `crash-loop`, `planted`.
 //!
 //! Each command installs or builds what it lacks and says what it does, so that a fresh machine needs nothing but what README names.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on the terminal")]
 
+mod planted;
 mod run;
 mod test;
 mod tidy;
@@ -19,6 +21,11 @@ cargo xtask COMMAND
   lint           formatting, clippy, advisories and licences, tidy
   tidy           check the tree: which crate uses which, who asks for the time
   bench [NAME]   measure; see docs/design/performance.md
+  simulate [--seed S] [--seeds N] [--steps M] [--seconds T]
+                 engine against model, over random histories with lying clocks, failing disks and crashes
+  crash-loop [ROUNDS] [SEED]
+                 kill -9 of the real program under load, again and again, and check what its clients saw
+  planted [NAME] plant faults in a copy of the source and see that the simulator finds each
 
 ";
 
@@ -32,6 +39,9 @@ fn main() -> ExitCode {
         "lint" => lint(),
         "tidy" => tidy::run(),
         "bench" => bench(rest),
+        "simulate" => simulate(rest),
+        "planted" => planted::run(rest),
+        "crash-loop" => crash_loop(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
@@ -77,4 +87,20 @@ fn lint() -> Result<(), String> {
 fn bench(arguments: &[String]) -> Result<(), String> {
     let name = arguments.first().map_or("lateness", String::as_str);
     run::cargo(&["run", "--quiet", "--release", "--package", "nightlatch-bench", "--bin", name])
+}
+
+fn simulate(arguments: &[String]) -> Result<(), String> {
+    let mut line =
+        vec!["run", "--quiet", "--release", "--package", "nightlatch-sim", "--bin", "simulate", "--"];
+    line.extend(arguments.iter().map(String::as_str));
+    run::cargo(&line)
+}
+
+fn crash_loop(arguments: &[String]) -> Result<(), String> {
+    tools::need_node()?;
+    tools::npm_ci("tests/clients")?;
+    run::cargo(&["build", "--package", "nightlatch-server"])?;
+    let mut line = vec!["crash/loop.js"];
+    line.extend(arguments.iter().map(String::as_str));
+    run::in_folder("tests/clients", "node", &line)
 }

@@ -19,5 +19,7 @@ pub(crate) fn run() -> Result<(), String> {
     in_folder("examples/brokerage", "npm", &["test"])?;
     // The program itself, with real clients: curl, npm `ws`, Python `websockets`, Chromium.
     cargo(&["build", "--package", "nightlatch-server"])?;
-    in_folder("tests/clients", "npm", &["test"])
+    in_folder("tests/clients", "npm", &["test"])?;
+    // And killed, round after round, under load: about a minute.
+    in_folder("tests/clients", "node", &["crash/loop.js", "40"])
 }

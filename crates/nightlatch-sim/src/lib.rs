@@ -16,9 +16,11 @@
 //! | `world` | the real engine beside the model, step by step |
 //! | `restart` | what may differ after a crash |
 //! | `record` | what the ledger says in the end |
+//! | `campaign`, `shrink` | many histories, and the shortest one that fails |
 //!
 //! Nothing here calls the core's `decide`: two answers that come from the same line of code cannot contradict each other.
 
+mod campaign;
 mod chance;
 mod clocks;
 mod disk;
@@ -26,28 +28,36 @@ mod history;
 mod model;
 mod record;
 mod restart;
+mod shrink;
 mod world;
 
+pub use campaign::{Campaign, Outcome, Report};
 pub use chance::Chance;
 pub use history::{Step, history};
 pub use model::Model;
+pub use shrink::shrink;
 pub use world::{Difference, World};
 
-/// Runs one history and tells the first difference, with everything that is needed to see it again.
+/// Where a history went wrong.
+#[derive(Debug)]
+pub struct Failure {
+    /// How many steps went well before.
+    pub done: usize,
+    /// What was different.
+    pub difference: Difference,
+}
+
+/// Runs one history and tells the first difference.
 ///
 /// # Errors
-/// The seed, the steps up to the difference, numbered, and the difference.
-pub fn run(seed: u64, steps: usize) -> Result<(), String> {
+/// How far it came, and the difference.
+pub fn run_steps(steps: &[Step]) -> Result<(), Failure> {
     let folder = room();
     let mut world = World::new(folder.path());
-    let mut told = format!("seed {seed}\n");
-    for (number, step) in history(seed, steps).enumerate() {
-        told += &format!("{number:4} {step:?}\n");
-        if let Err(difference) = world.step(step) {
-            return Err(format!("{told}     {}\n", difference.0));
-        }
+    for (done, step) in steps.iter().enumerate() {
+        world.step(*step).map_err(|difference| Failure { done, difference })?;
     }
-    world.finish().map_err(|difference| format!("{told}     at the end: {}\n", difference.0))
+    world.finish().map_err(|difference| Failure { done: steps.len(), difference })
 }
 
 /// A folder in memory, where there is one: no history needs to survive a power cut.

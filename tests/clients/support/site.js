@@ -49,6 +49,7 @@ export async function startDesk(owner) {
  * @param {string} [options.app] more lines of the app's table
  * @param {string} [options.tls]
  * @param {boolean} [options.form] whether there is the sign-in form of the demo
+ * @param {(server: Server) => void} [options.spawned] told of the process, before it serves
  */
 export async function startSite(owner, options) {
   const { upstream, idle = "3s", absolute = "60s", app = "", tls, form = true } = options;
@@ -84,6 +85,7 @@ ${ROLES.map((role) => `[[api_key]]\nname = "${role}"\nrole = "${role}"\nkey_file
   const file = path.join(dir, "nightlatch.toml");
   await writeFile(file, config);
   const server = startProgram(["serve", "--config", file]);
+  options.spawned?.(server);
   later(owner, () => server.stop());
   const serving = await server.ready(() =>
     server.stderr

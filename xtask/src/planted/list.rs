@@ -1,0 +1,200 @@
+//! The faults, each with the promise that it breaks.
+//!
+//! An edit replaces an expression, or a whole statement, by a wrong one.
+
+/// A fault.
+pub(super) struct Plant {
+    pub(super) name: &'static str,
+    /// Which promise it breaks.
+    pub(super) promise: &'static str,
+    pub(super) edits: &'static [Edit],
+}
+
+/// A text that is there once, and what is put in its place.
+pub(super) struct Edit {
+    pub(super) file: &'static str,
+    pub(super) right: &'static str,
+    pub(super) wrong: &'static str,
+}
+
+const DEADLINE: &str = "crates/nightlatch-core/src/deadline.rs";
+const DECIDE: &str = "crates/nightlatch-core/src/decide.rs";
+const CELL: &str = "crates/nightlatch-engine/src/cell.rs";
+const CLOCK: &str = "crates/nightlatch-engine/src/clock.rs";
+const DEADLINES: &str = "crates/nightlatch-engine/src/deadlines.rs";
+const END: &str = "crates/nightlatch-engine/src/end.rs";
+const ENGINE: &str = "crates/nightlatch-engine/src/engine.rs";
+const LIMITS: &str = "crates/nightlatch-engine/src/limits.rs";
+const RECOVER: &str = "crates/nightlatch-engine/src/recover.rs";
+const SESSION: &str = "crates/nightlatch-engine/src/session.rs";
+const SLOTS: &str = "crates/nightlatch-engine/src/slots.rs";
+const START: &str = "crates/nightlatch-engine/src/start.rs";
+
+const fn plant(name: &'static str, promise: &'static str, edits: &'static [Edit]) -> Plant {
+    Plant { name, promise, edits }
+}
+
+const fn edit(file: &'static str, right: &'static str, wrong: &'static str) -> Edit {
+    Edit { file, right, wrong }
+}
+
+pub(super) const PLANTS: &[Plant] = &[
+    plant("deadline_off_by_one", "never-late", &[edit(DEADLINE, "now >= self.at", "now > self.at")]),
+    plant(
+        "late_touch_revives",
+        "never-revived",
+        &[
+            edit(DECIDE, "seen.word.end()", "None::<EndReason>"),
+            edit(
+                DECIDE,
+                "seen.word.touched(now)",
+                "Some(Word::live(seen.word.generation(), now)).filter(|_| now > seen.word.last_activity())",
+            ),
+        ],
+    ),
+    plant(
+        "absolute_limit_slides",
+        "never-longer",
+        &[edit(
+            DECIDE,
+            "Deadline { at: seen.hard_end.time(), reason: DeadlineReason::Absolute }",
+            "Deadline { at: seen.hard_end.time().max(seen.word.last_activity().plus(crate::Span::from_secs(300))), \
+             reason: DeadlineReason::Absolute }",
+        )],
+    ),
+    plant(
+        "refuses_before_it_commits",
+        "never-revived",
+        &[edit(
+            CELL,
+            "self.swap(seen.word, word)",
+            "(matches!(outcome, Committed::EndedNow(..)) && activity == Activity::Active) || self.swap(seen.word, word)",
+        )],
+    ),
+    plant(
+        "slot_keeps_its_generation",
+        "never-longer",
+        &[edit(
+            SLOTS,
+            "Place { generation: generation.next(), tenant: None, flushed: 0 }",
+            "Place { generation, tenant: None, flushed: 0 }",
+        )],
+    ),
+    plant(
+        "idle_limit_goes_up",
+        "never-longer",
+        &[edit(
+            CELL,
+            "self.idle.fetch_min(register.bits(), Ordering::AcqRel) > register.bits()",
+            "self.idle.swap(register.bits(), Ordering::AcqRel) > register.bits()",
+        )],
+    ),
+    plant(
+        "hard_end_goes_up",
+        "never-longer",
+        &[edit(
+            CELL,
+            "self.hard_end.fetch_min(register.bits(), Ordering::AcqRel) > register.bits()",
+            "self.hard_end.swap(register.bits(), Ordering::AcqRel) > register.bits()",
+        )],
+    ),
+    plant(
+        "end_told_before_it_is_on_disk",
+        "never-revived",
+        &[edit(END, "if may_be_told {\n            session.settle();\n        }", "session.settle();")],
+    ),
+    plant(
+        "end_by_a_clock_that_is_not_reserved_is_told",
+        "never-revived",
+        &[edit(END, "self.clock().is_kept(now_nanos)", "true")],
+    ),
+    plant(
+        "end_by_limits_that_are_not_on_disk_is_told",
+        "never-revived",
+        &[edit(END, "session.limits_on_disk(self.journal().done())", "true")],
+    ),
+    plant(
+        "end_of_a_lease_is_not_recorded",
+        "on-the-record",
+        &[edit(
+            END,
+            "for lease in session.orphans() {\n            self.decide(&lease, Activity::Passive, self.clock().now_nanos(), \"parent\");\n        }",
+            "",
+        )],
+    ),
+    plant(
+        "restart_counts_as_activity",
+        "never-longer",
+        &[edit(
+            RECOVER,
+            "Cell::new(known.word, idle, hard_end)",
+            "Cell::new(known.word.touched(self.clock().now()).unwrap_or(known.word), idle, hard_end)",
+        )],
+    ),
+    plant(
+        "time_stands_still_while_down",
+        "never-longer",
+        &[edit(
+            CLOCK,
+            "boot.saturating_add_signed(last.offset_nanos)",
+            "last.boot_nanos.saturating_add_signed(last.offset_nanos)",
+        )],
+    ),
+    plant(
+        "boot_behind_the_reservation_is_believed",
+        "fail-closed",
+        &[edit(CLOCK, "wall >= last.reserved_until_nanos", "true")],
+    ),
+    plant(
+        "wall_clock_set_back_is_believed",
+        "never-longer",
+        &[edit(
+            CLOCK,
+            "return boot + offset;",
+            "return boot + offset.min(needed.max(offset.saturating_sub(1_000_000_000)));",
+        )],
+    ),
+    plant(
+        "timer_fires_early",
+        "never-early",
+        &[edit(
+            DEADLINES,
+            "self.decide_silently(&session, Activity::Passive, now_nanos, \"deadline\")",
+            "self.decide_silently(&session, Activity::Passive, now_nanos + 1_000_000, \"deadline\")",
+        )],
+    ),
+    plant("lowered_limit_does_not_wake_the_timer", "never-late", &[edit(LIMITS, "self.arm(session);", "")]),
+    plant(
+        "touched_session_is_not_timed_again",
+        "never-late",
+        &[edit(DEADLINES, "self.wheel().arm(deadline.at, session)", "drop((deadline, session))")],
+    ),
+    plant(
+        "lease_outlives_its_parent",
+        "together",
+        &[edit(
+            SESSION,
+            "Some(parent.end().map_or_else(|| parent.deadline().at, |end| end.at))",
+            "parent.end().map(|end| end.at).filter(|_| false)",
+        )],
+    ),
+    plant(
+        "start_is_known_before_it_is_on_disk",
+        "on-the-record",
+        &[edit(
+            START,
+            "self.append(&entry, Some(Then::Admit(Arc::clone(&session))))",
+            "{ self.admit_to_table(&session); self.append(&entry, None) }",
+        )],
+    ),
+    plant(
+        "overdue_session_is_admitted",
+        "never-late",
+        &[edit(ENGINE, "!session.deadline().has_passed(Time::from_nanos(now_nanos))", "false")],
+    ),
+    plant(
+        "end_is_forgotten_before_it_is_on_disk",
+        "never-revived",
+        &[edit(ENGINE, "*at < before && session.end_entry() < done", "*at < before || done > u64::MAX")],
+    ),
+];
