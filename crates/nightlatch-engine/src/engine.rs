@@ -5,6 +5,7 @@
 //! simulator calls the same functions by hand.
 
 use crate::{
+    block::Blocks,
     clock::Clock,
     entry::Entry,
     journal::{Journal, Then},
@@ -35,6 +36,7 @@ pub struct Engine {
     clock: Clock,
     policy: Policy,
     rules: Rules,
+    blocks: Blocks,
     table: Table,
     slots: Slots,
     journal: Journal,
@@ -91,6 +93,7 @@ impl Engine {
             clock: parts.clock,
             policy: parts.policy,
             rules: Rules::default(),
+            blocks: Blocks::default(),
             table: Table::default(),
             slots: Slots::default(),
             journal: Journal::new(parts.ledger),
@@ -195,6 +198,7 @@ impl Engine {
         let committed = self.journal.commit(|then| match then {
             Then::Admit(session) => self.admit_to_table(&session),
             Then::Settle(session) => session.settle(),
+            Then::EndBlocked(subject, block) => self.end_blocked(&subject, &block),
         });
         self.room.measured(self.ledger().reserve());
         self.recording.store(committed.is_ok(), SeqCst);
@@ -224,6 +228,11 @@ impl Engine {
 
     /// Records something, and what is to happen when it is on disk.
     pub(crate) fn append(&self, entry: &Entry, then: Option<Then>) -> u64 {
+        self.append_with(entry, |_| then)
+    }
+
+    /// The same, where what is to happen depends on the entry's index.
+    pub(crate) fn append_with(&self, entry: &Entry, then: impl FnOnce(u64) -> Option<Then>) -> u64 {
         let bytes = entry.to_bytes();
         self.room.spent(bytes.len());
         match self.journal.append(&bytes, then, self.clock.now_nanos()) {
@@ -248,11 +257,13 @@ impl Engine {
         self.know(session);
         // A disk that took its time may hand over what is over by now, and its parent may soon be forgotten.
         let now_nanos = self.clock.now_nanos();
-        if !session.deadline().has_passed(Time::from_nanos(now_nanos)) {
-            self.arm(session);
+        if session.deadline().has_passed(Time::from_nanos(now_nanos)) {
+            self.decide(session, Activity::Passive, now_nanos, "deadline");
             return;
         }
-        self.decide(session, Activity::Passive, now_nanos, "deadline");
+        self.arm(session);
+        // Looked at after it is in the table: a block that we do not see finds it there.
+        self.end_if_blocked(session);
     }
 
     /// The session is found by its credential, and by its parent.
@@ -284,6 +295,10 @@ impl Engine {
 
     pub(crate) fn table(&self) -> &Table {
         &self.table
+    }
+
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.blocks
     }
 
     pub(crate) fn slots(&self) -> &Slots {

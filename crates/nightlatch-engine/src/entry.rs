@@ -5,7 +5,10 @@
 //! There is one form for both, so what is on record and what is true after a restart cannot come apart. Instants are milliseconds
 //! since the Unix epoch, latenesses microseconds. People appear by pseudonym only. Fields are only ever added.
 
-use crate::session::{Facts, Session};
+use crate::{
+    block::Block,
+    session::{Facts, Session},
+};
 use nightlatch_core::{CredentialHash, Deadline, EndReason, Kind, Policy, SessionId, Span, Time};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +57,10 @@ pub enum Entry {
         /// The application's status; none if it did not answer in time.
         status: Option<u16>,
     },
+    /// A subject may start no session; all present ones end.
+    SubjectBlocked(BlockRecord),
+    /// A subject may start sessions again.
+    SubjectUnblocked(BlockRecord),
     /// The wall clock stepped.
     ClockStepped {
         /// When, by our clock.
@@ -179,6 +186,20 @@ pub struct SessionEnded {
     pub open: u32,
 }
 
+/// A block began, or was lifted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockRecord {
+    /// Whose, by pseudonym.
+    pub subject: String,
+    /// When.
+    pub at: u64,
+    /// Who ordered it: an API key's name.
+    pub by: String,
+    /// What is behind it, where somebody said (a ticket, an operator's words).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
 /// Something open was cut.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
@@ -265,7 +286,9 @@ impl Entry {
             Entry::RefusedAfterEnd { session, .. }
             | Entry::LimitsLowered { session, .. }
             | Entry::OutcomeWithheld { session, .. } => Some(session),
-            Entry::ClockStepped { .. }
+            Entry::SubjectBlocked(_)
+            | Entry::SubjectUnblocked(_)
+            | Entry::ClockStepped { .. }
             | Entry::ClockFault { .. }
             | Entry::Started { .. }
             | Entry::Stopped { .. } => None,
@@ -279,6 +302,7 @@ impl Entry {
             Entry::SessionStarted(started) => started.at,
             Entry::SessionEnded(ended) => ended.at,
             Entry::Cut(cut) => cut.at,
+            Entry::SubjectBlocked(block) | Entry::SubjectUnblocked(block) => block.at,
             Entry::RefusedAfterEnd { at, .. }
             | Entry::LimitsLowered { at, .. }
             | Entry::OutcomeWithheld { at, .. }
@@ -286,6 +310,28 @@ impl Entry {
             | Entry::ClockFault { at, .. }
             | Entry::Started { at, .. }
             | Entry::Stopped { at } => *at,
+        }
+    }
+}
+
+impl BlockRecord {
+    /// The block that the entry with this index tells of.
+    pub(crate) fn block(&self, entry: u64) -> Block {
+        Block {
+            pseudonym: self.subject.clone(),
+            at: Time::from_millis(self.at),
+            by: self.by.clone(),
+            cause: self.cause.clone(),
+            entry,
+        }
+    }
+
+    pub(crate) fn of(block: &Block) -> BlockRecord {
+        BlockRecord {
+            subject: block.pseudonym.clone(),
+            at: block.at.as_millis(),
+            by: block.by.clone(),
+            cause: block.cause.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Each source is taken in as it comes; because everything that changes in a session is a join, it does not matter where they overlap.
 
 use crate::{
-    entry::{Entry, SessionEnded, SessionStarted},
+    entry::{BlockRecord, Entry, SessionEnded, SessionStarted},
     upkeep::SessionRecord,
 };
 use nightlatch_core::{EndReason, Generation, Time, Word};
@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) known: BTreeMap<String, Known>,
+    /// The last change of each subject's block, and its entry's index.
+    pub(crate) blocks: BTreeMap<String, (u64, Option<BlockRecord>)>,
     pub(crate) latest: Time,
 }
 
@@ -26,6 +28,8 @@ pub(crate) struct Known {
     pub(crate) end_entry: Option<u64>,
     /// How many requests were refused after its end, as far as is known.
     pub(crate) refused: u32,
+    /// The first block of its subject after it started: it ended then, if by nothing before.
+    pub(crate) blocked: Option<BlockRecord>,
 }
 
 impl Found {
@@ -37,6 +41,7 @@ impl Found {
             ended_at,
             end_entry: record.end_entry,
             refused: record.refused,
+            blocked: None,
             start: record.start,
         });
     }
@@ -47,7 +52,14 @@ impl Found {
             Entry::SessionStarted(start) => {
                 let generation = Generation::new(start.generation);
                 let word = Word::live(generation, Time::from_millis(start.last_activity));
-                self.insert(Known { start: *start, word, ended_at: None, end_entry: None, refused: 0 });
+                self.insert(Known {
+                    start: *start,
+                    word,
+                    ended_at: None,
+                    end_entry: None,
+                    refused: 0,
+                    blocked: None,
+                });
             }
             Entry::SessionEnded(ended) => self.end(index, &ended),
             Entry::LimitsLowered { session, idle_ms, idle_rule, hard_end, hard_end_rule, .. } => {
@@ -64,6 +76,8 @@ impl Found {
                     known.refused = known.refused.max(1);
                 }
             }
+            Entry::SubjectBlocked(block) => self.block(index, block),
+            Entry::SubjectUnblocked(lifted) => self.change_block(&lifted.subject, index, None),
             Entry::Cut(_)
             | Entry::OutcomeWithheld { .. }
             | Entry::ClockStepped { .. }
@@ -109,6 +123,29 @@ impl Found {
         known.word = known.word.ended(reason).unwrap_or(known.word);
         known.ended_at = Some(Time::from_millis(ended.ended_at));
         known.end_entry = Some(index);
+    }
+
+    /// Takes in a block that stood when the snapshot was taken.
+    pub(crate) fn take_block(&mut self, index: u64, block: BlockRecord) {
+        let subject = block.subject.clone();
+        self.change_block(&subject, index, Some(block));
+    }
+
+    fn block(&mut self, index: u64, block: BlockRecord) {
+        for known in self.known.values_mut() {
+            if known.start.subject == block.subject && known.word.end().is_none() {
+                known.blocked.get_or_insert_with(|| block.clone());
+            }
+        }
+        self.take_block(index, block);
+    }
+
+    /// The change with the highest index stands, in whatever order they are met.
+    fn change_block(&mut self, subject: &str, index: u64, block: Option<BlockRecord>) {
+        let last = self.blocks.entry(subject.to_owned()).or_insert((index, None));
+        if index >= last.0 {
+            *last = (index, block);
+        }
     }
 
     fn saw(&mut self, at: Time) {

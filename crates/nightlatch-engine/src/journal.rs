@@ -4,7 +4,8 @@
 //! happen what waited for it: a session that starts becomes known, an end that is not derivable may be told. If we crash
 //! before the commit, neither had happened as far as anybody outside can know.
 
-use crate::session::Session;
+use crate::{block::Block, session::Session};
+use nightlatch_core::Subject;
 use nightlatch_ledger::{AppendError, CommitError, Ledger};
 use std::{
     collections::VecDeque,
@@ -23,6 +24,8 @@ pub(crate) enum Then {
     Admit(Arc<Session>),
     /// The session's end may be told.
     Settle(Arc<Session>),
+    /// Every session of the subject that started before the block ends.
+    EndBlocked(Subject, Arc<Block>),
 }
 
 /// The ledger, and what waits for it.
@@ -59,14 +62,14 @@ impl Journal {
     pub(crate) fn append(
         &self,
         bytes: &[u8],
-        then: Option<Then>,
+        then: impl FnOnce(u64) -> Option<Then>,
         now_nanos: u64,
     ) -> Result<u64, AppendError> {
         let _ = self.since.compare_exchange(0, now_nanos, SeqCst, SeqCst);
         // Index and place in the queue are taken under one lock, so that the queue is in the order of the log.
         let mut waiting = self.waiting();
         let index = self.ledger.append(bytes)?;
-        waiting.extend(then.map(|then| (index, then)));
+        waiting.extend(then(index).map(|then| (index, then)));
         drop(waiting);
         if let Some(committer) = self.committer.get() {
             committer.unpark();

@@ -11,12 +11,13 @@
 //! | a session begins | `start` |
 //! | a request is let through | `check`, `permit`, `cell` |
 //! | a deadline comes while nobody asks | `deadlines`, `wheel` |
-//! | a session ends | `end`, `limits` |
+//! | a session ends | `end`, `limits`, `block` |
 //! | it is on the record | `entry`, `journal` |
 //! | it survives a restart | `slots`, `upkeep`, `found`, `recover`, `room` |
 //!
 //! What never lives here: a protocol. How something open is cut is the business of the enforcement points.
 
+mod block;
 mod cell;
 mod check;
 mod clock;
@@ -44,11 +45,12 @@ mod upkeep;
 mod versions;
 mod wheel;
 
+pub use block::{Block, BlockOrder};
 pub use check::{Admission, Refusal};
 pub use clock::{Clock, ClockFault, ClockStep};
 pub use end::EndOrder;
 pub use engine::{Engine, Health};
-pub use entry::{Cut, Entry, EntryError, PolicyRecord, SessionEnded, SessionStarted};
+pub use entry::{BlockRecord, Cut, Entry, EntryError, PolicyRecord, SessionEnded, SessionStarted};
 pub use limits::Lower;
 pub use permit::{CutNote, Permit};
 pub use recover::{OpenError, Recovery};

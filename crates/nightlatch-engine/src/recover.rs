@@ -19,7 +19,7 @@ use crate::{
     session::Session,
     slots::Slot,
     time_source::TimeSource,
-    upkeep::{Disk, SessionRecord},
+    upkeep::{Disk, Kept},
     versions::versioned,
 };
 use nightlatch_core::{
@@ -163,7 +163,7 @@ impl Engine {
 
         let slots = nightlatch_store::Slots::open(data.slots())?;
         let words = slots.read_all()?;
-        let reading = snapshot::read_newest::<SessionRecord>(data.snapshot())?;
+        let reading = snapshot::read_newest::<Kept>(data.snapshot())?;
         let people = People::open(data.people())?;
         let snapshot_at = reading.snapshot.as_ref().map_or(0, |snapshot| snapshot.ledger_size);
         if snapshot_at > opened.entries {
@@ -176,7 +176,10 @@ impl Engine {
 
         let mut found = Found::default();
         for record in reading.snapshot.into_iter().flat_map(|snapshot| snapshot.records) {
-            found.take_record(record);
+            match record {
+                Kept::Session(session) => found.take_record(*session),
+                Kept::Block { entry, block } => found.take_block(entry, block),
+            }
         }
         // The last entry is read even if the snapshot covers it: it tells how far time had gone.
         for entry in engine.ledger().iter_from(snapshot_at.min(opened.entries.saturating_sub(1))) {
@@ -241,6 +244,11 @@ impl Engine {
         if let Some(fault) = recovery.clock_fault {
             self.record(&Entry::ClockFault { at: now.as_millis(), cause: fault.cause() });
         }
+        for (entry, block) in found.blocks.values() {
+            if let Some(block) = block {
+                self.blocks().take_up(block.block(*entry));
+            }
+        }
         let mut sessions: HashMap<String, Arc<Session>> = HashMap::new();
         for name in found.parents_first() {
             let Some(known) = found.known.get(&name) else { continue };
@@ -301,6 +309,11 @@ impl Engine {
             session.note_end_entry(entry);
             session.settle();
             self.forget_later(session);
+            return;
+        }
+        if let Some(block) = &known.blocked
+            && self.end_as_blocked(session, block, recovery)
+        {
             return;
         }
         let (reason, deadline) =

@@ -65,6 +65,9 @@ pub enum StartError {
     /// The caller: more than an entry of the ledger can hold.
     #[error("groups take {0} bytes; at most 32768 fit on the record")]
     GroupsTooLarge(usize),
+    /// The subject: it is blocked.
+    #[error("the subject is blocked since entry {}", .0)]
+    Blocked(u64),
     /// Us: nothing can be recorded right now, or there is no room for more than the ends of the sessions that run.
     #[error("the ledger cannot be written; no session starts without a record")]
     NotRecording,
@@ -154,8 +157,16 @@ impl Engine {
                 false => Err(StartError::NotRecording),
             };
         }
+        let unblocked = match self.blocks().unblocked(&session.facts.pseudonym) {
+            Ok(unblocked) => unblocked,
+            Err(block) => {
+                self.slots().give_back(slot);
+                return Err(StartError::Blocked(block.entry));
+            }
+        };
         self.room().owe();
         let index = self.append(&entry, Some(Then::Admit(Arc::clone(&session))));
+        drop(unblocked);
         self.stats().started.fetch_add(1, Relaxed);
         Ok(Starting { session, token, index })
     }

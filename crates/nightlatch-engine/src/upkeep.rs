@@ -6,7 +6,7 @@
 use crate::{
     clock::ClockStep,
     engine::Engine,
-    entry::{Entry, SessionStarted},
+    entry::{BlockRecord, Entry, SessionStarted},
     session::Session,
 };
 use nightlatch_core::Span;
@@ -25,6 +25,21 @@ pub(crate) struct Disk {
     pub(crate) time: ReservationFile,
     pub(crate) snapshot_at: u64,
     pub(crate) signed_at: u64,
+}
+
+/// What a snapshot is made of.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Kept {
+    /// A session.
+    Session(Box<SessionRecord>),
+    /// A block that stands.
+    Block {
+        /// The index of its entry.
+        entry: u64,
+        /// What that says.
+        block: BlockRecord,
+    },
 }
 
 /// A session as a snapshot keeps it: its start, with the limits as they stand, and its word.
@@ -117,7 +132,12 @@ impl Engine {
     pub(crate) fn snapshot(&self) {
         // Taken before the table is read: what comes in meanwhile is in the snapshot and in the tail, which is no harm.
         let size = self.journal().done();
-        let records = self.every_session().map(|session| self.session_record(&session, size));
+        let blocks = self.blocks().as_of(size);
+        let blocks =
+            blocks.iter().map(|block| Kept::Block { entry: block.entry, block: BlockRecord::of(block) });
+        let sessions = self.every_session();
+        let sessions = sessions.map(|session| Kept::Session(Box::new(self.session_record(&session, size))));
+        let records = blocks.chain(sessions);
         let written = snapshot::write(self.data().snapshot(), size, records);
         if written.is_ok() {
             self.disk().snapshot_at = size;

@@ -22,7 +22,7 @@ use http::{
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use nightlatch_core::{Activity, Deadline, DeadlineReason, EndReason, Kind, Subject};
-use nightlatch_engine::{Admission, EndOrder, Permit, Session, Start, Tighter};
+use nightlatch_engine::{Admission, EndOrder, Permit, Session, Start, StartError, Tighter};
 use serde_json::json;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -143,6 +143,7 @@ impl Gateway {
         // A subject seen for the first time is written to disk.
         let starting = match tokio::task::spawn_blocking(move || engine.start(start)).await {
             Ok(Ok(starting)) => starting,
+            Ok(Err(StartError::Blocked(_))) => return self.refuse(&read.asker, &SUBJECT_BLOCKED),
             Ok(Err(error)) => {
                 tracing::error!(%error, "a session could not be started");
                 return self.refuse(&read.asker, &CANNOT_START);
@@ -271,6 +272,13 @@ const BAD_FORM: Obstacle = Obstacle {
     code: "unknown-user",
     title: Cow::Borrowed("Nobody of that name can sign in here."),
     detail: Cow::Borrowed("Choose one of the users on the sign-in page."),
+};
+
+const SUBJECT_BLOCKED: Obstacle = Obstacle {
+    status: StatusCode::FORBIDDEN,
+    code: "subject-blocked",
+    title: Cow::Borrowed("Your account cannot sign in."),
+    detail: Cow::Borrowed("Your firm has blocked it. Call the help desk."),
 };
 
 const CANNOT_START: Obstacle = Obstacle {

@@ -120,10 +120,28 @@ impl People {
     /// The same person has the same pseudonym until it is erased, also when many threads ask at once. Idempotent. After
     /// an error no pseudonym was given out, and the next call makes a fresh one.
     pub fn pseudonym(&self, provider: &str, name: &str) -> Result<Pseudonym, PseudonymError> {
-        match self.look_up(provider, name) {
+        match self.known(provider, name) {
             Some(known) => Ok(known),
             None => self.create(provider, name),
         }
+    }
+
+    /// The pseudonym of a person who is known here; none is made. Does not touch the disk.
+    #[must_use]
+    pub fn known(&self, provider: &str, name: &str) -> Option<Pseudonym> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.by_person.get(provider)?.get(name).copied()
+    }
+
+    /// Every provider that has a person of this name, in order. Does not touch the disk.
+    #[must_use]
+    pub fn providers_of(&self, name: &str) -> Vec<Arc<str>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let has = |(_, names): &(&Arc<str>, &HashMap<Arc<str>, Pseudonym>)| names.contains_key(name);
+        let mut providers: Vec<_> =
+            known.by_person.iter().filter(has).map(|(provider, _)| Arc::clone(provider)).collect();
+        providers.sort_unstable();
+        providers
     }
 
     /// The person behind a pseudonym; none if it was erased or never made here. Does not touch the disk.
@@ -152,7 +170,7 @@ impl People {
     fn create(&self, provider: &str, name: &str) -> Result<Pseudonym, PseudonymError> {
         let mut rows = self.rows();
         // Somebody else may have created this person while we waited.
-        if let Some(known) = self.look_up(provider, name) {
+        if let Some(known) = self.known(provider, name) {
             return Ok(known);
         }
         let mut key = [0; 32];
@@ -161,11 +179,6 @@ impl People {
         rows.append(&row.line(&key))?;
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(row.pseudonym, row.person);
         Ok(row.pseudonym)
-    }
-
-    fn look_up(&self, provider: &str, name: &str) -> Option<Pseudonym> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.by_person.get(provider)?.get(name).copied()
     }
 
     /// A thread that died with this lock leaves [`Rows`] knowing that its end is not to be trusted.

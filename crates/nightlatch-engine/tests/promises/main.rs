@@ -1,6 +1,7 @@
 //! The promises, each by its name: the engine is driven by hand, on real files, by a clock that is set by hand.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test that cannot go on fails")]
 
+mod blocked;
 mod common;
 mod fail_closed;
 mod never_early;

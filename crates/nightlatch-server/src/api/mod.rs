@@ -27,6 +27,7 @@ mod session_end;
 mod session_list;
 mod session_show;
 mod session_start;
+mod subject_block;
 mod view;
 
 #[cfg(test)]
@@ -44,7 +45,7 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use nightlatch_engine::Engine;
 use problem::{Code, Problem};
@@ -119,6 +120,11 @@ pub(crate) fn router(state: ApiState) -> Router {
         .route("/v1/sessions", post(session_start::start).get(session_list::list))
         .route("/v1/sessions/end", post(session_end::end_many))
         .route("/v1/sessions/{id}", get(session_show::show).delete(session_end::end_one))
+        .route(
+            "/v1/subjects/{subject}/block",
+            put(subject_block::block).get(subject_block::show).delete(subject_block::unblock),
+        )
+        .route("/v1/blocks", get(subject_block::list))
         .route("/v1/check", post(check::check))
         .route("/v1/events", get(events::events))
         .route("/v1/policy", get(policy::policy))

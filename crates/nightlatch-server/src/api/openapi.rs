@@ -2,7 +2,7 @@
 
 use super::{
     check, events, health, ledger, policy, problem, record, session_end, session_list, session_show,
-    session_start, view,
+    session_start, subject_block, view,
 };
 use axum::{http::header, response::IntoResponse};
 use utoipa::{
@@ -28,6 +28,10 @@ use utoipa::{
         session_end::end_many,
         session_show::show,
         session_end::end_one,
+        subject_block::block,
+        subject_block::show,
+        subject_block::unblock,
+        subject_block::list,
         check::check,
         events::events,
         policy::policy,
@@ -46,11 +50,13 @@ use utoipa::{
     components(schemas(
         session_start::StartBody, session_start::StartedView, session_list::SessionPage, session_end::EndBody,
         session_end::EndedView, session_end::EndedSession, view::SessionView, view::LimitsView, view::DeadlineView,
-        view::EndView, check::CheckBody, check::CheckView, policy::PolicyView, ledger::EntryPage, record::EntryView,
+        view::EndView, subject_block::BlockBody, subject_block::BlockView, subject_block::BlockedView,
+        subject_block::LiftedView, subject_block::BlockPage, check::CheckBody, check::CheckView, policy::PolicyView, ledger::EntryPage, record::EntryView,
         ledger::InclusionView, ledger::ConsistencyView, health::HealthView, problem::ProblemBody,
     )),
     tags(
         (name = "sessions", description = "Start, look at and end sessions."),
+        (name = "subjects", description = "Block subjects, and lift that."),
         (name = "check", description = "Ask whether a credential may go on."),
         (name = "policy", description = "What is in force."),
         (name = "ledger", description = "The record, and what is needed to check it."),

@@ -49,6 +49,7 @@ codes! {
     BadLastEventId "bad-last-event-id" BAD_REQUEST "the event to resume after is not one of this ledger";
     NoKey "no-key" UNAUTHORIZED "an API key is needed";
     WrongRole "wrong-role" FORBIDDEN "the API key has not the role that is needed";
+    SubjectBlocked "subject-blocked" FORBIDDEN "the subject is blocked";
     NotFound "not-found" NOT_FOUND "there is nothing of this name";
     WrongMethod "wrong-method" METHOD_NOT_ALLOWED "this path does not take this method";
     TooSlow "too-slow" REQUEST_TIMEOUT "the body took too long to arrive";

@@ -192,7 +192,7 @@ async fn on_record(sessions: impl Iterator<Item = &Arc<Session>>) -> Result<(), 
 }
 
 /// What goes on the record beside the reason.
-fn cause(cause: Option<&str>, ticket: Option<&str>) -> Option<String> {
+pub(super) fn cause(cause: Option<&str>, ticket: Option<&str>) -> Option<String> {
     match (cause, ticket) {
         (Some(cause), Some(ticket)) => Some(format!("{cause} (ticket {ticket})")),
         (Some(cause), None) => Some(cause.to_owned()),

@@ -158,6 +158,7 @@ fn refused(error: &StartError) -> Problem {
         StartError::AuthenticationTooOld => Code::OldAuthentication,
         StartError::ParentNotLive(_) => Code::NotFound,
         StartError::GroupsTooLarge(_) => Code::GroupsTooLarge,
+        StartError::Blocked(_) => Code::SubjectBlocked,
         StartError::NotRecording => Code::NotRecording,
         StartError::People(_) | StartError::Random(_) => {
             tracing::error!(%error, "a session could not be started");

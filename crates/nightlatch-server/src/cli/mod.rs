@@ -12,6 +12,7 @@ mod ledger_tail;
 mod ledger_verify;
 mod out;
 mod session;
+mod subject;
 mod table;
 mod vault;
 
@@ -48,6 +49,9 @@ enum Command {
     /// Look at sessions of a running server, and end them
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Block subjects: none of their sessions lives or starts
+    #[command(subcommand)]
+    Subject(SubjectCommand),
     /// Check, prove, follow and export the record
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -124,6 +128,39 @@ enum SessionCommand {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum SubjectCommand {
+    /// Block a subject: all its sessions end now, on every channel, and none starts until it is unblocked
+    ///
+    /// Done when the block and the ends are on disk. Needs an operator's key. The reason on the record is `blocked`.
+    Block(SubjectArgs),
+    /// Lift a block: the subject may start sessions again; those that ended stay ended
+    Unblock(SubjectArgs),
+    /// List the blocks that stand
+    List {
+        #[command(flatten)]
+        at: AdminArgs,
+    },
+}
+
+/// Which subject, and why.
+#[derive(Debug, Args)]
+struct SubjectArgs {
+    #[command(flatten)]
+    at: AdminArgs,
+    /// The subject's name
+    subject: String,
+    /// Whose subject it is: an issuer, or `key:NAME`; needed where no provider, or more than one, has one of this name
+    #[arg(long)]
+    provider: Option<String>,
+    /// What is behind it, for the record; no names of people, as the record is kept for years
+    #[arg(long)]
+    cause: Option<String>,
+    /// The ticket that asks for it, for the record
+    #[arg(long)]
+    ticket: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -226,6 +263,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => crate::serve::run(&args),
         Command::Config(ConfigCommand::Check { file }) => config_check::run(out, &file),
         Command::Session(command) => session(out, command),
+        Command::Subject(command) => subject(out, command),
         Command::Ledger(command) => ledger(out, command),
         Command::Openapi => out.text(&crate::api::openapi_document()),
         Command::Reference { page } => out.text(&match page {
@@ -262,6 +300,22 @@ fn session(out: out::Out, command: SessionCommand) -> out::Done {
             };
             session::end(out, &client::Client::of(&at)?, &order)
         }
+    }
+}
+
+fn subject(out: out::Out, command: SubjectCommand) -> out::Done {
+    let order = |args: SubjectArgs| {
+        let SubjectArgs { at, subject, provider, cause, ticket } = args;
+        Ok((client::Client::of(&at)?, subject::Order { subject, provider, cause, ticket }))
+    };
+    match command {
+        SubjectCommand::Block(args) => {
+            order(args).and_then(|(client, order)| subject::block(out, &client, &order))
+        }
+        SubjectCommand::Unblock(args) => {
+            order(args).and_then(|(client, order)| subject::unblock(out, &client, &order))
+        }
+        SubjectCommand::List { at } => subject::list(out, &client::Client::of(&at)?),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The API against a real engine, over a real connection, with a clock that moves only by hand.
 
 mod bad_input;
+mod blocks;
 mod check;
 mod events;
 mod failing_disk;

@@ -10,6 +10,10 @@ const TABLE: &str = "
     GET /v1/sessions/ses_0 -                         401 403 403 404 404
     DELETE /v1/sessions/ses_0 -                      401 403 403 404 403
     POST /v1/sessions/end {}                         401 403 403 400 403
+    PUT /v1/subjects/nobody/block {}                 401 403 403 404 403
+    GET /v1/subjects/nobody/block -                  401 403 403 404 404
+    DELETE /v1/subjects/nobody/block -               401 403 403 404 403
+    GET /v1/blocks -                                 401 403 403 200 200
     POST /v1/check {}                                401 403 400 403 403
     GET /v1/events?after=x -                         401 403 403 403 400
     GET /v1/policy -                                 401 200 200 200 200
@@ -62,7 +66,7 @@ async fn every_route_of_the_description_is_in_the_table() {
     let described = house.get("/openapi.json", "").await.json();
     for (path, methods) in described["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys().map(|method| method.to_uppercase()) {
-            let path = path.replace("{id}", "ses_0").replace("{index}", "999");
+            let path = path.replace("{id}", "ses_0").replace("{index}", "999").replace("{subject}", "nobody");
             let wanted = format!("{method} {path}");
             let listed = TABLE
                 .lines()
