@@ -2,7 +2,7 @@
 //!
 //! A client that has said nothing yet costs a seat and a descriptor, and no longer than a handshake may take ([`crate::Limits`]).
 
-use crate::{gate::GatedIo, gateway::Gateway, road::Peer};
+use crate::{gate::GatedIo, gateway::Gateway, outlet::Outlet, road::Peer};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -52,11 +52,15 @@ impl Gateway {
         stop: watch::Receiver<bool>,
     ) {
         let (io, gate) = GatedIo::new(tcp);
-        let peer = Peer { address: peer.ip(), secure: tls.is_some(), gate, seat: Arc::new(seat) };
+        let outlet = Outlet::Connection(gate);
+        let peer = Peer { address: peer.ip(), secure: tls.is_some(), outlet, seat: Arc::new(seat) };
         let served = match tls {
             None => self.http(io, peer, stop).await,
             Some(tls) => match timeout(self.limits.handshake_within, tls.accept(io)).await {
-                Ok(Ok(io)) => self.http(io, peer, stop).await,
+                Ok(Ok(io)) => match io.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => self.http2(io, peer, stop).await,
+                    _ => self.http(io, peer, stop).await,
+                },
                 Ok(Err(error)) => Err(error),
                 Err(_) => Err(io::ErrorKind::TimedOut.into()),
             },

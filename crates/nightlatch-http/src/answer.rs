@@ -7,6 +7,7 @@ use crate::{
     cookies::CookieNames,
     download::DownloadError,
     gateway::{Gateway, OWN_PREFIX},
+    inbound::Inbound,
     pages,
 };
 use bytes::Bytes;
@@ -18,7 +19,6 @@ use http::{
 };
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
 use nightlatch_engine::{End, Session};
 use serde_json::{Value, json};
 use std::{borrow::Cow, time::Duration};
@@ -258,7 +258,7 @@ fn rfc3339(millis: u64) -> String {
 }
 
 /// The answer to a request whose body nobody will read: read off to a bound, so that the client gets to see the answer.
-pub(crate) async fn read_off_request(request: Request<Incoming>, mut answer: Answer) -> Answer {
+pub(crate) async fn read_off_request(request: Request<Inbound>, mut answer: Answer) -> Answer {
     // A client that waits for a 100 sends nothing until it gets one, and it gets none.
     let waits = request.headers().contains_key(EXPECT);
     let body = request.into_body();
@@ -270,8 +270,12 @@ pub(crate) async fn read_off_request(request: Request<Incoming>, mut answer: Ans
     answer
 }
 
-/// Reads an unread body off, to a bound; beyond it the connection closes after the answer.
-pub(crate) async fn read_off(rest: Incoming, answer: &mut Answer) {
+/// Reads an unread body off, to a bound; beyond it the connection closes after the answer. A stream need not be read to its end: it
+/// is reset after the answer, which says that all is well (RFC 9113 section 8.1).
+pub(crate) async fn read_off(rest: Inbound, answer: &mut Answer) {
+    if matches!(rest, Inbound::Http2(_)) {
+        return;
+    }
     let reading = timeout(DRAIN_WITHIN, Limited::new(rest, DRAIN_BYTES).collect());
     if !matches!(reading.await, Ok(Ok(_))) {
         close_after(answer);

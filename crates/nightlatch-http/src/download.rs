@@ -6,14 +6,15 @@
 
 use crate::{
     forward::trailers,
-    gate::{Gate, Guarded, Over, ended},
+    gate::{Guarded, Over, ended},
+    inbound::{Inbound, InboundError},
+    outlet::Outlet,
     sse::{self, EventStream},
     upload::Progress,
     upstream::Lease,
 };
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use nightlatch_engine::End;
 use std::{
     collections::VecDeque,
@@ -31,12 +32,12 @@ pub(crate) enum DownloadError {
     Over,
     /// The application broke off.
     #[error("the application broke off: {0}")]
-    Application(#[source] hyper::Error),
+    Application(#[source] InboundError),
 }
 
 /// The body as the client gets it.
 pub(crate) struct Download {
-    body: Incoming,
+    body: Inbound,
     lease: Option<Lease>,
     progress: Arc<Progress>,
     guard: Option<Guard>,
@@ -45,7 +46,7 @@ pub(crate) struct Download {
 /// What stands between a body and a client while a session decides.
 struct Guard {
     guarded: Guarded,
-    gate: Arc<Gate>,
+    outlet: Outlet,
     events: Option<EventStream>,
     /// Pieces that are whole events, still to be handed on.
     ready: VecDeque<Bytes>,
@@ -58,14 +59,14 @@ struct Guard {
 impl Download {
     /// A body that passes for as long as `guarded` may, or for ever without one.
     pub(crate) fn new(
-        body: Incoming,
+        body: Inbound,
         lease: Lease,
         progress: Arc<Progress>,
         guarded: Option<Guarded>,
-        gate: &Arc<Gate>,
+        outlet: &Outlet,
         events: bool,
     ) -> Download {
-        let guard = guarded.map(|guarded| Guard::new(guarded, gate, events));
+        let guard = guarded.map(|guarded| Guard::new(guarded, outlet, events));
         Download { body, lease: Some(lease), progress, guard }
     }
 
@@ -88,10 +89,10 @@ impl Download {
 }
 
 impl Guard {
-    fn new(guarded: Guarded, gate: &Arc<Gate>, events: bool) -> Guard {
+    fn new(guarded: Guarded, outlet: &Outlet, events: bool) -> Guard {
         Guard {
             guarded,
-            gate: Arc::clone(gate),
+            outlet: outlet.clone(),
             events: events.then(EventStream::default),
             ready: VecDeque::new(),
             over: None,
@@ -118,11 +119,11 @@ impl Guard {
     /// The cut: a last event where one may stand, else a reset.
     fn cut(&mut self, end: End) -> Option<Result<Frame<Bytes>, DownloadError>> {
         let room = self.events.as_ref().is_some_and(EventStream::can_end);
-        if room && self.gate.last_words(&self.guarded, "event nightlatch-ended") {
+        if room && self.outlet.last_words(&self.guarded, "event nightlatch-ended") {
             self.said_goodbye = true;
             return Some(Ok(Frame::data(sse::final_event(end.reason))));
         }
-        self.gate.reset(Some(self.guarded.clone()));
+        self.outlet.reset(self.guarded.clone());
         Some(Err(DownloadError::Over))
     }
 
@@ -192,7 +193,7 @@ impl Download {
                 return Poll::Ready(guard.cut(end));
             }
             if let Some(piece) = guard.ready.pop_front() {
-                guard.gate.put();
+                guard.outlet.put();
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             let frame = match self.poll_body(cx) {
@@ -214,13 +215,13 @@ impl Download {
                     Some(rest) => Some(Ok(rest)),
                     None => {
                         // The mark of the end is on its way too, and may not overtake the session's.
-                        guard.gate.put();
+                        guard.outlet.put();
                         return Poll::Ready(None);
                     }
                 },
             };
             if let Some(passing) = passing {
-                guard.gate.put();
+                guard.outlet.put();
                 return Poll::Ready(Some(passing));
             }
         }
@@ -234,7 +235,7 @@ impl Drop for Download {
             self.complete();
         }
         if let Some(guard) = &self.guard {
-            guard.gate.release();
+            guard.outlet.release();
         }
     }
 }
@@ -257,7 +258,7 @@ mod tests {
     async fn an_end_is_told_as_often_as_it_is_asked_for() {
         let time = Arc::new(ManualTime::new(1_800_000_000_000_000_000));
         let stage = stage(Box::new(Arc::clone(&time))).await;
-        let mut guard = Guard::new(stage.guarded.clone(), &Arc::default(), false);
+        let mut guard = Guard::new(stage.guarded.clone(), &Outlet::Connection(Arc::default()), false);
         let mut cx = Context::from_waker(Waker::noop());
         assert!(guard.poll_over(&mut cx).is_pending());
         time.advance(600 * 1_000_000_000);

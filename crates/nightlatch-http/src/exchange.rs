@@ -18,6 +18,7 @@ use crate::{
     },
     gate::Guarded,
     gateway::{App, Gateway},
+    inbound::Inbound,
     pages::{self, Sent},
     road::Peer,
     sending::{Answered, Sending},
@@ -34,7 +35,7 @@ use http::{
     uri::PathAndQuery,
 };
 use http_body_util::BodyExt;
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::upgrade::OnUpgrade;
 use nightlatch_core::Activity;
 use nightlatch_engine::{Channel, End, Permit};
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -58,7 +59,7 @@ pub(crate) struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// Forwards the request and brings back what the client gets.
-    pub(crate) async fn run(mut self, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn run(mut self, request: Request<Inbound>) -> Answer {
         let progress = Arc::<Progress>::default();
         let method = request.method().clone();
         let (request, client_upgrade) = match self.outgoing(request, &progress) {
@@ -99,7 +100,7 @@ impl Exchange<'_> {
     /// The request as it is forwarded.
     fn outgoing(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<Inbound>,
         progress: &Arc<Progress>,
     ) -> Result<(Request<UpBody>, Option<OnUpgrade>), Box<Answer>> {
         let client_upgrade = self.handshake.is_some().then(|| hyper::upgrade::on(&mut request));
@@ -144,7 +145,7 @@ impl Exchange<'_> {
     async fn answer(
         &mut self,
         method: &Method,
-        response: Response<Incoming>,
+        response: Response<Inbound>,
         lease: Lease,
         progress: Arc<Progress>,
         client_upgrade: Option<OnUpgrade>,
@@ -173,25 +174,20 @@ impl Exchange<'_> {
         }
         let guarded = self.guarded(if events { Channel::Sse } else { Channel::Download });
         if let Some(guarded) = &guarded {
-            self.peer.gate.hold(guarded.clone());
+            self.peer.outlet.hold(guarded.clone());
         }
-        let body = Download::new(body, lease, progress, guarded, &self.peer.gate, events);
+        let body = Download::new(body, lease, progress, guarded, &self.peer.outlet, events);
         Response::from_parts(head, body.boxed_unsync())
     }
 
     /// The application switched protocols: believed only if it was asked to and understood what it was asked.
-    fn switch(
-        &self,
-        response: Response<Incoming>,
-        lease: Lease,
-        client_upgrade: Option<OnUpgrade>,
-    ) -> Answer {
+    fn switch(&self, response: Response<Inbound>, lease: Lease, client_upgrade: Option<OnUpgrade>) -> Answer {
         let believed = self
             .handshake
             .as_ref()
             .is_some_and(|handshake| handshake.judge(response.status(), response.headers()).is_ok());
-        let (Some(client_upgrade), Some(guarded), true) =
-            (client_upgrade, self.guarded(Channel::WebSocket), believed)
+        let (Some(client_upgrade), Some(client_gate), Some(guarded), true) =
+            (client_upgrade, self.peer.outlet.connection(), self.guarded(Channel::WebSocket), believed)
         else {
             return self.obstacle(
                 StatusCode::BAD_GATEWAY,
@@ -203,7 +199,7 @@ impl Exchange<'_> {
         let (mut head, body) = response.into_parts();
         let upstream_upgrade = hyper::upgrade::on(Response::from_parts(head.clone(), body));
         self.prepare_answer(&mut head, true);
-        let client_gate = Arc::clone(&self.peer.gate);
+        let client_gate = Arc::clone(client_gate);
         client_gate.hold(guarded.clone());
         upstream_gate.hold(guarded.clone());
         let seat = Arc::clone(&self.peer.seat);
@@ -232,7 +228,7 @@ impl Exchange<'_> {
             if progress.read_whole() { (Channel::Request, "401") } else { (Channel::Upload, "aborted") };
         let answer = progress.read_off(self.signed_out(end, Outcome::NotForwarded)).await;
         if let Some(guarded) = self.guarded(channel) {
-            self.peer.gate.record_when_left(guarded, how);
+            self.peer.outlet.record_when_left(guarded, how);
         }
         answer
     }

@@ -66,8 +66,8 @@ struct State {
     last_words: Option<(Guarded, &'static str)>,
     /// The socket takes nothing any more and is to be reset; what was cut by it, if that is to be recorded.
     reset: Option<Option<Guarded>>,
-    /// It leads to an application: what is cut is recorded once, where the client is told.
-    towards_application: bool,
+    /// What is cut by a reset is recorded elsewhere: where the client is told, or where it is known what stood on the connection.
+    recorded_elsewhere: bool,
 }
 
 impl Gate {
@@ -80,6 +80,27 @@ impl Gate {
         state.held.push(guarded);
         state.announce();
         state.released = false;
+    }
+
+    /// Until all that is on its way now has left, bytes pass only while this session lives too.
+    pub(crate) fn hold_one_of_many(&self, guarded: &Guarded) {
+        let mut state = self.state();
+        if state.held.iter().any(|held| Arc::ptr_eq(&held.permit, &guarded.permit)) {
+            return;
+        }
+        state.held.push(guarded.clone());
+        state.announce();
+        state.released = true;
+    }
+
+    /// What is cut by a reset of this socket is recorded by somebody else.
+    pub(crate) fn leave_recording(&self) {
+        self.state().recorded_elsewhere = true;
+    }
+
+    /// Whether the socket takes nothing any more and will be reset.
+    pub(crate) fn is_reset(&self) -> bool {
+        self.state().reset.is_some()
     }
 
     /// What was held is complete: once it has left, the gate is open.
@@ -148,7 +169,7 @@ impl Gate {
                 Ok(())
             }
             Some(guarded) => {
-                state.reset = Some((!state.towards_application).then_some(guarded));
+                state.reset = Some((!state.recorded_elsewhere).then_some(guarded));
                 Err(over_error())
             }
         }
@@ -188,8 +209,8 @@ fn over_error() -> io::Error {
 pub(crate) struct GatedIo {
     tcp: TcpStream,
     gate: Arc<Gate>,
-    /// Watches the session of a peer that takes nothing: nobody asks for more bytes then, so nobody else would notice its end.
-    over: Option<(SessionId, Over)>,
+    /// Watches the sessions of a peer that takes nothing: nobody asks for more bytes then, so nobody else would notice their end.
+    over: Vec<(SessionId, Over)>,
 }
 
 /// Completes when a session is over and that may be told.
@@ -201,34 +222,34 @@ impl GatedIo {
         // Small writes are the rule here (frames, events), and a write held back by Nagle would be one that has "left".
         let _ = tcp.set_nodelay(true);
         let gate = Arc::<Gate>::default();
-        (GatedIo { tcp, gate: Arc::clone(&gate), over: None }, gate)
+        (GatedIo { tcp, gate: Arc::clone(&gate), over: Vec::new() }, gate)
     }
 
     /// The same for a connection to an application.
     pub(crate) fn towards_application(tcp: TcpStream) -> (GatedIo, Arc<Gate>) {
         let (io, gate) = GatedIo::new(tcp);
-        gate.state().towards_application = true;
+        gate.leave_recording();
         (io, gate)
     }
 
-    /// After a write: if the peer took nothing, its session's end wakes us as well as its appetite does.
+    /// After a write: if the peer took nothing, an end of what it was for wakes us as well as its appetite does.
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.over = None;
+            self.over.clear();
             return written;
         }
-        let holder = self.gate.state().held.last().map(|guarded| Arc::clone(&guarded.permit));
-        if let Some(permit) = holder {
+        let held: Vec<Arc<Permit>> =
+            self.gate.state().held.iter().map(|guarded| Arc::clone(&guarded.permit)).collect();
+        for permit in held {
             let session = permit.session().facts.id;
-            if self.over.as_ref().is_none_or(|(watched, _)| *watched != session) {
-                self.over = Some((session, ended(&permit)));
+            if self.over.iter().all(|(watched, _)| *watched != session) {
+                self.over.push((session, ended(&permit)));
             }
         }
-        let noticed = self.over.as_mut().is_some_and(|(_, over)| over.as_mut().poll(cx).is_ready());
-        if !noticed {
+        if !self.over.iter_mut().any(|(_, over)| over.as_mut().poll(cx).is_ready()) {
             return Poll::Pending;
         }
-        self.over = None;
+        self.over.clear();
         Poll::Ready(self.gate.ask().and(Err(over_error())))
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     form::{Form, return_to},
     gate::POINT,
     gateway::{DemoUser, Gateway, OWN_PREFIX},
+    inbound::Inbound,
     pages::{self, SignIn},
     road::{CONFLICT, Read, Refused},
 };
@@ -20,7 +21,6 @@ use http::{
     header::{ALLOW, HOST, HeaderValue, ORIGIN},
 };
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use nightlatch_core::{Activity, Deadline, DeadlineReason, EndReason, Kind, Subject};
 use nightlatch_engine::{Admission, EndOrder, Permit, Session, Start, StartError, Tighter};
 use serde_json::json;
@@ -36,7 +36,7 @@ const DEMO_PROVIDER: &str = "demo";
 
 impl Gateway {
     /// Answers a request to one of our own routes.
-    pub(crate) async fn own(&self, request: Request<Incoming>, read: Read) -> Answer {
+    pub(crate) async fn own(&self, request: Request<Inbound>, read: Read) -> Answer {
         let route = read.path.as_str().strip_prefix(OWN_PREFIX).unwrap_or_default().to_owned();
         let method = request.method().clone();
         let answers = match route.as_str() {
@@ -106,7 +106,7 @@ impl Gateway {
     }
 
     /// The demonstration sign-in: whoever is at this machine is believed.
-    async fn sign_in(&self, request: Request<Incoming>, read: Read) -> Answer {
+    async fn sign_in(&self, request: Request<Inbound>, read: Read) -> Answer {
         let names = read.asker.names();
         let (head, body) = request.into_parts();
         let extraction = extract(&head.headers, names);

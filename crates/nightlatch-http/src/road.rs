@@ -8,8 +8,10 @@ use crate::{
     exchange::Exchange,
     extract::{Carrier, Extracted, extract},
     forward::client::ClientView,
-    gate::{Gate, POINT},
+    gate::POINT,
     gateway::{App, Gateway, OWN_PREFIX},
+    inbound::Inbound,
+    outlet::Outlet,
     path::CanonicalPath,
     route::RouteRequest,
     target::{Target, TargetRefusal, same_authority},
@@ -21,7 +23,6 @@ use http::{
     header::{HOST, REFERER, TRANSFER_ENCODING, UPGRADE},
     uri::PathAndQuery,
 };
-use hyper::body::Incoming;
 use nightlatch_core::Trigger;
 use nightlatch_engine::{Admission, Permit};
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
@@ -36,7 +37,8 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// Whether the connection is TLS.
     pub(crate) secure: bool,
-    pub(crate) gate: Arc<Gate>,
+    /// Where what it gets leaves.
+    pub(crate) outlet: Outlet,
     /// Its seat among the connections that may be open.
     pub(crate) seat: Arc<OwnedSemaphorePermit>,
 }
@@ -52,7 +54,7 @@ pub(crate) struct Read {
 
 impl Gateway {
     /// Answers one request.
-    pub(crate) async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Answer {
+    pub(crate) async fn handle(&self, request: Request<Inbound>, peer: &Peer) -> Answer {
         let read = match self.read(&request, peer) {
             Ok(read) => read,
             Err(answer) => return read_off_request(request, *answer).await,
@@ -91,7 +93,7 @@ impl Gateway {
     }
 
     /// Gives a request its one reading.
-    fn read(&self, request: &Request<Incoming>, peer: &Peer) -> Result<Read, Box<Answer>> {
+    fn read(&self, request: &Request<Inbound>, peer: &Peer) -> Result<Read, Box<Answer>> {
         let headers = request.headers();
         let client = ClientView::of(headers, peer.address, peer.secure, headers.get(HOST), &self.trusted);
         let mut asker = Asker {
@@ -106,7 +108,7 @@ impl Gateway {
         };
         let mut hosts = headers.get_all(HOST).iter();
         let host = hosts.next();
-        if hosts.next().is_some() || host.is_none() && request.version() == http::Version::HTTP_11 {
+        if hosts.next().is_some() || host.is_none() && request.version() > http::Version::HTTP_10 {
             return Err(malformed(&asker, "exactly one `Host` field is needed".to_owned()));
         }
         let one_reading = |host: &HeaderValue| same_host(host.to_str().unwrap_or_default(), Some(host), true);
@@ -147,7 +149,7 @@ impl Gateway {
     /// Where a person comes back to after signing in: the page asked for, or the page that a form or a script stood on.
     fn return_to(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<Inbound>,
         navigation: bool,
         target: &PathAndQuery,
         client: &ClientView,
@@ -163,7 +165,7 @@ impl Gateway {
     }
 
     /// Whether the request may go on: with a permit, or on a public route without one.
-    fn admit(&self, request: &Request<Incoming>, app: &App, read: &Read) -> Result<Granted, Refused> {
+    fn admit(&self, request: &Request<Inbound>, app: &App, read: &Read) -> Result<Granted, Refused> {
         let headers = request.headers();
         let handshake = match headers.contains_key(UPGRADE) && is_asked_for(headers) && app.websocket {
             true => match Handshake::of_request(request.method(), request.version(), headers) {

@@ -5,18 +5,19 @@
 //! since asking twice changes nothing. Anything else may have been acted on and is never repeated.
 
 use crate::{
-    gate::{Gate, Guarded},
+    gate::Guarded,
+    inbound::Inbound,
+    outlet::Outlet,
     upload::Progress,
     upstream::{Lease, Sent, UpBody, Upstream, UpstreamError},
 };
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
 use std::sync::Arc;
 
 /// An answer's head, with the connection it came on.
-pub(crate) type Answered = (Response<Incoming>, Lease);
+pub(crate) type Answered = (Response<Inbound>, Lease);
 
 /// The request that is sent, perhaps more than once.
 pub(crate) struct Sending {
@@ -35,7 +36,7 @@ impl Sending {
         loop {
             let mut lease = self.upstream.check_out(fresh).await?;
             if let Some(gate) = lease.gate() {
-                self.pass_through(gate);
+                self.pass_through(&Outlet::Connection(Arc::clone(gate)));
             }
             self.request = match lease.send(self.request).await {
                 Sent::Answered(response) => return Ok((response, lease)),
@@ -55,13 +56,13 @@ impl Sending {
     }
 
     /// From here on every byte is asked for at the socket.
-    fn pass_through(&self, gate: &Arc<Gate>) {
+    fn pass_through(&self, outlet: &Outlet) {
         if let Some(guarded) = &self.guarded {
-            gate.hold(guarded.clone());
+            outlet.hold(guarded.clone());
         } else {
-            gate.put();
+            outlet.put();
         }
-        self.progress.through(gate);
+        self.progress.through(outlet.clone());
     }
 }
 

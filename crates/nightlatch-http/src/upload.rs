@@ -8,12 +8,13 @@
 use crate::{
     answer::{Answer, close_after, read_off},
     forward::trailers,
-    gate::{Gate, Over, ended},
+    gate::{Over, ended},
+    inbound::Inbound,
+    outlet::Outlet,
     upstream::UpBodyError,
 };
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use nightlatch_engine::Permit;
 use std::{
     pin::Pin,
@@ -30,28 +31,28 @@ use tokio::{sync::oneshot, time::timeout};
 const BACK_WITHIN: Duration = Duration::from_secs(1);
 
 /// How far a request has come on its way to the application.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Progress {
     read_whole: AtomicBool,
     /// What the client sent is no body.
     malformed: AtomicBool,
     /// The client sends nothing before it is told to.
     waits: AtomicBool,
-    gate: Mutex<Option<Arc<Gate>>>,
-    rest: Mutex<Option<oneshot::Receiver<Incoming>>>,
+    outlet: Mutex<Option<Outlet>>,
+    rest: Mutex<Option<oneshot::Receiver<Inbound>>>,
 }
 
 impl Progress {
-    /// The request goes out through this gate.
-    pub(crate) fn through(&self, gate: &Arc<Gate>) {
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(gate));
+    /// The request goes out this way.
+    pub(crate) fn through(&self, outlet: Outlet) {
+        *self.outlet.lock().unwrap_or_else(PoisonError::into_inner) = Some(outlet);
     }
 
     /// Whether every byte of the request may have been handed to the kernel. Asked when the session is over, so that nothing
     /// more passes; a write that was under way counts, since saying "not sent" of what was sent would place an order twice.
     pub(crate) fn may_be_whole(&self) -> bool {
-        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.read_whole() && gate.as_ref().is_some_and(|gate| gate.wrote())
+        let outlet = self.outlet.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read_whole() && outlet.as_ref().is_some_and(Outlet::may_have_left)
     }
 
     /// Whether what the client sent is no body.
@@ -89,18 +90,18 @@ impl Progress {
 
 /// The body as the application gets it.
 pub(crate) struct Upload {
-    body: Option<Incoming>,
+    body: Option<Inbound>,
     progress: Arc<Progress>,
     permit: Option<Arc<Permit>>,
     over: Option<Over>,
-    back: Option<oneshot::Sender<Incoming>>,
+    back: Option<oneshot::Sender<Inbound>>,
 }
 
 impl Upload {
     /// A body that passes for as long as `permit` says yes, or for ever without one. `waits`: the client sends nothing of it
     /// before it is told to continue, which happens when it is first polled.
     pub(crate) fn new(
-        body: Incoming,
+        body: Inbound,
         permit: Option<Arc<Permit>>,
         progress: &Arc<Progress>,
         waits: bool,
@@ -113,9 +114,9 @@ impl Upload {
     }
 
     fn announce(&self) {
-        let gate = self.progress.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(gate) = &*gate {
-            gate.put();
+        let outlet = self.progress.outlet.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outlet) = &*outlet {
+            outlet.put();
         }
     }
 

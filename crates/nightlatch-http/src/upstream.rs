@@ -7,15 +7,13 @@
 
 use crate::{
     gate::{Gate, GatedIo},
+    inbound::{Inbound, InboundError},
     limits::Limits,
 };
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use std::{
     fmt, io,
@@ -32,7 +30,7 @@ pub(crate) type UpBody = BoxBody<Bytes, UpBodyError>;
 pub(crate) enum UpBodyError {
     /// The client did not send all of it.
     #[error("the client did not send the whole body: {0}")]
-    Client(#[source] hyper::Error),
+    Client(#[source] InboundError),
     /// The session ended while it was on its way.
     #[error("the session is over")]
     Over,
@@ -58,14 +56,14 @@ pub(crate) enum UpstreamError {
         /// Who.
         authority: Arc<str>,
         /// What was wrong.
-        source: hyper::Error,
+        source: InboundError,
     },
 }
 
 impl UpstreamError {
     /// Whether the application went away, rather than saying what is not HTTP.
     pub(crate) fn is_broken_off(&self) -> bool {
-        matches!(self, UpstreamError::Answer { source, .. } if !source.is_parse() && !source.is_user())
+        matches!(self, UpstreamError::Answer { source, .. } if source.is_broken_off())
     }
 }
 
@@ -98,7 +96,7 @@ pub(crate) struct Lease {
 /// What came of sending a request.
 pub(crate) enum Sent {
     /// The head of the answer.
-    Answered(Response<Incoming>),
+    Answered(Response<Inbound>),
     /// Nothing of it was sent: the connection had been closed. The request comes back for another one.
     Returned(Request<UpBody>),
     /// It failed.
@@ -153,8 +151,8 @@ impl Upstream {
         Ok(Connection { sender, gate, task: task.abort_handle() })
     }
 
-    fn answer(&self, source: hyper::Error) -> UpstreamError {
-        UpstreamError::Answer { authority: Arc::clone(&self.authority), source }
+    fn answer(&self, source: impl Into<InboundError>) -> UpstreamError {
+        UpstreamError::Answer { authority: Arc::clone(&self.authority), source: source.into() }
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -176,7 +174,7 @@ impl Lease {
     pub(crate) async fn send(&mut self, request: Request<UpBody>) -> Sent {
         let Some(connection) = &mut self.connection else { return Sent::Returned(request) };
         match connection.sender.try_send_request(request).await {
-            Ok(response) => Sent::Answered(response),
+            Ok(response) => Sent::Answered(response.map(Inbound::Http1)),
             Err(mut error) => match error.take_message() {
                 Some(request) => Sent::Returned(request),
                 None => Sent::Failed(self.upstream.answer(error.into_error())),

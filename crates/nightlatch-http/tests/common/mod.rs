@@ -8,6 +8,8 @@
     reason = "helpers fail the test they serve"
 )]
 
+pub mod http2;
+
 use nightlatch_core::{Activity, Kind, Limits, Policy, Span, Subject};
 use nightlatch_engine::{
     Admission, EndOrder, Engine, Entry, OsTime, Running, Session, Start, Tighter, TimeSource, Token,

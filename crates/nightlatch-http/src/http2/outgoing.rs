@@ -1,0 +1,233 @@
+//! What leaves on the streams of one connection, and whose it is.
+//!
+//! Each stream that carries a session's bytes is entered here before its first frame. The frames themselves are told by
+//! [`Followed`](super::followed::Followed) as they pass, in order and not one unseen; so a stream knows what of it has been handed down,
+//! what has left to the last byte, and with which frame it ended. A cut is recorded when the frame that is the cut has left.
+
+use super::frames::{HEADERS, Head};
+use crate::gate::{Gate, Guarded};
+use nightlatch_engine::Permit;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The streams of one connection, on their way out.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    gate: Arc<Gate>,
+    /// It leads to an application, where only streams that are entered have anything to say; and what is cut is recorded where
+    /// the client is told.
+    towards_application: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    streams: HashMap<u32, Leaving>,
+    /// Streams with a frame that has passed and not left.
+    passing: Vec<u32>,
+}
+
+/// One stream, on its way out.
+#[derive(Debug, Default)]
+struct Leaving {
+    /// Who is asked for its frames; nobody for words of our own.
+    guarded: Option<Guarded>,
+    /// The cut that is complete when the last frame has left, and its words.
+    cut: Option<(Guarded, &'static str)>,
+    /// Payload handed to `h2`, a block of fields counting as one byte.
+    queued: u64,
+    /// What of it was handed down.
+    passed: u64,
+    /// What of that has left.
+    left: u64,
+    /// Its last frame was handed down.
+    ended: bool,
+    /// What is queued is ours: words about an end.
+    words: bool,
+    /// Its last frame is queued, or its answer is a cut: it stays on the books until that has left.
+    finishing: bool,
+}
+
+impl Outgoing {
+    /// Towards a client.
+    pub(crate) fn to_client(gate: Arc<Gate>) -> Arc<Outgoing> {
+        Outgoing::new(gate, false)
+    }
+
+    fn new(gate: Arc<Gate>, towards_application: bool) -> Arc<Outgoing> {
+        // What a reset cuts is known here, stream by stream.
+        gate.leave_recording();
+        Arc::new(Outgoing { gate, towards_application, state: Mutex::default() })
+    }
+
+    /// Enters a stream: `begin` opens it and tells its number, and no frame of it passes meanwhile.
+    pub(crate) fn enter<T, E>(
+        self: &Arc<Self>,
+        guarded: Option<Guarded>,
+        begin: impl FnOnce() -> Result<(u32, T), E>,
+    ) -> Result<(StreamOut, T), E> {
+        let mut state = self.state();
+        let (id, begun) = begin()?;
+        // A request's head is queued by beginning it.
+        let queued = u64::from(self.towards_application);
+        state.streams.insert(id, Leaving { guarded, queued, ..Leaving::default() });
+        Ok((StreamOut { outgoing: Arc::clone(self), id }, begun))
+    }
+
+    /// A frame begins to pass. False if nobody may let it.
+    pub(crate) fn passes(&self, head: Head) -> bool {
+        if !head.carries() && !head.ends_stream() {
+            return true;
+        }
+        let mut state = self.state();
+        let State { streams, passing } = &mut *state;
+        let Some(leaving) = streams.get_mut(&head.stream) else {
+            return !head.carries() || !self.towards_application;
+        };
+        leaving.passed += match head.kind {
+            HEADERS => 1,
+            super::frames::DATA => u64::from(head.length),
+            _ => 0,
+        };
+        leaving.ended |= head.ends_stream();
+        if let Some(guarded) = leaving.guarded.as_ref().filter(|_| head.carries()) {
+            self.gate.hold_one_of_many(guarded);
+        }
+        if !passing.contains(&head.stream) {
+            passing.push(head.stream);
+        }
+        true
+    }
+
+    /// Everything that has passed has left.
+    pub(crate) fn left(&self) {
+        let mut state = self.state();
+        let State { streams, passing } = &mut *state;
+        if passing.is_empty() {
+            return;
+        }
+        let mut cuts = Vec::new();
+        for id in passing.drain(..) {
+            let Some(leaving) = streams.get_mut(&id) else { continue };
+            leaving.left = leaving.passed;
+            if leaving.ended {
+                cuts.extend(streams.remove(&id).and_then(|leaving| leaving.cut));
+            }
+        }
+        drop(state);
+        if !self.towards_application {
+            cuts.iter().for_each(|(guarded, how)| guarded.record_cut(how));
+        }
+    }
+
+    /// The socket takes nothing more.
+    pub(crate) fn reset(&self) {
+        self.gate.reset(None);
+    }
+
+    /// The connection is about to be closed: if that is because of an end, it is the cut of all that stood in it.
+    pub(crate) fn closes(&self) {
+        let streams = std::mem::take(&mut self.state().streams);
+        streams.into_values().for_each(|leaving| self.lost(leaving));
+    }
+
+    /// A stream ends here without a last frame.
+    fn lost(&self, leaving: Leaving) {
+        if self.towards_application || !self.gate.is_reset() {
+            return;
+        }
+        let cut = leaving.cut.map(|(guarded, _)| guarded).or(leaving.guarded);
+        if let Some(guarded) = cut.filter(|guarded| !guarded.may_pass()) {
+            guarded.record_cut("connection reset");
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One stream's way out, for whoever produces its bytes. With it goes the stream, unless its last frame is still to leave.
+#[derive(Debug)]
+pub(crate) struct StreamOut {
+    outgoing: Arc<Outgoing>,
+    id: u32,
+}
+
+impl StreamOut {
+    /// From now on frames pass for this session only.
+    pub(crate) fn hold(&self, guarded: Guarded) {
+        self.with(|leaving| leaving.guarded = Some(guarded));
+    }
+
+    /// Who is asked for what leaves.
+    pub(crate) fn permit(&self) -> Option<Arc<Permit>> {
+        self.with(|leaving| leaving.guarded.as_ref().map(|guarded| Arc::clone(&guarded.permit))).flatten()
+    }
+
+    /// More is handed to `h2`: bytes of a payload, or 1 for a block of fields. Said before it is done.
+    pub(crate) fn queue(&self, bytes: usize) {
+        self.with(|leaving| leaving.queued += bytes as u64);
+    }
+
+    /// The last frame is handed to `h2`. Said before it is done.
+    pub(crate) fn finish(&self) {
+        self.with(|leaving| leaving.finishing = true);
+    }
+
+    /// Lets words of our own follow, if nothing is held back that would come before them. The cut is recorded when they have left.
+    pub(crate) fn last_words(&self, guarded: &Guarded, how: &'static str) -> bool {
+        let may = self.with(|leaving| {
+            let may = leaving.left == leaving.queued && !leaving.ended;
+            if may {
+                leaving.guarded = None;
+                leaving.words = true;
+                leaving.cut = Some((guarded.clone(), how));
+            }
+            may
+        });
+        may.unwrap_or(false) && !self.outgoing.gate.is_reset()
+    }
+
+    /// Whether what is said now are words of our own.
+    pub(crate) fn speaks(&self) -> bool {
+        self.with(|leaving| leaving.words).unwrap_or(false)
+    }
+
+    /// The answer that comes next says so: that cut is recorded when it has left.
+    pub(crate) fn record_when_left(&self, guarded: Guarded, how: &'static str) {
+        self.with(|leaving| leaving.cut = Some((guarded, how)));
+    }
+
+    /// The stream is about to be reset by us. That is the cut of what it carries, if its session is over.
+    pub(crate) fn resets(&self) {
+        self.with(|leaving| {
+            let cut = leaving.cut.take().map(|(guarded, _)| guarded).or_else(|| leaving.guarded.clone());
+            leaving.cut = cut.filter(|guarded| !guarded.may_pass()).map(|guarded| (guarded, "RST_STREAM"));
+            leaving.finishing = leaving.cut.is_some();
+        });
+    }
+
+    /// Whether its last frame may be with the kernel.
+    pub(crate) fn ended(&self) -> bool {
+        self.with(|leaving| leaving.ended).unwrap_or(true)
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Leaving) -> T) -> Option<T> {
+        self.outgoing.state().streams.get_mut(&self.id).map(change)
+    }
+}
+
+impl Drop for StreamOut {
+    fn drop(&mut self) {
+        let mut state = self.outgoing.state();
+        if state.streams.get(&self.id).is_some_and(|leaving| leaving.finishing) {
+            return;
+        }
+        let leaving = state.streams.remove(&self.id);
+        drop(state);
+        leaving.into_iter().for_each(|leaving| self.outgoing.lost(leaving));
+    }
+}

@@ -1,0 +1,54 @@
+//! HTTP/1.1 on an accepted connection.
+//!
+//! What a client may send before it is anybody is bounded here: size of the head, and time for it ([`crate::Limits`]).
+
+use crate::{gateway::Gateway, inbound::Inbound, road::Peer};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{convert::Infallible, io, pin::pin, sync::Arc};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    time::timeout,
+};
+
+impl Gateway {
+    /// Speaks HTTP on this connection until either side has had enough, or `stop` says so and what is open has finished.
+    pub(crate) async fn http<I>(
+        self: Arc<Self>,
+        io: I,
+        peer: Peer,
+        mut stop: watch::Receiver<bool>,
+    ) -> io::Result<()>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let peer = Arc::new(peer);
+        let limits = self.limits;
+        let service = service_fn(move |request| {
+            let (gateway, peer) = (Arc::clone(&self), Arc::clone(&peer));
+            async move { Ok::<_, Infallible>(gateway.handle(request.map(Inbound::Http1), &peer).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_within)
+            .max_buf_size(limits.head_bytes)
+            .max_header_size(limits.head_bytes)
+            .max_headers(limits.head_fields)
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        let served = tokio::select! {
+            served = connection.as_mut() => Some(served),
+            _ = stop.wait_for(|stop| *stop) => None,
+        };
+        let served = match served {
+            Some(served) => served,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                timeout(limits.drain_within, connection).await.unwrap_or(Ok(()))
+            }
+        };
+        served.map_err(io::Error::other)
+    }
+}

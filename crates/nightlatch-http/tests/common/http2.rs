@@ -1,0 +1,154 @@
+//! A client of HTTP/2 over TLS that looks at streams and not at messages.
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
+use http::{HeaderMap, Request, Response};
+use nightlatch_engine::Token;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpStream, sync::watch, task::JoinHandle, time::timeout};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+
+/// A certificate for `desk`, and a client that trusts it and speaks HTTP/2.
+pub fn tls() -> (TlsAcceptor, TlsConnector) {
+    let made = rcgen::generate_simple_self_signed(["desk".to_owned()]).unwrap();
+    let certificate = CertificateDer::from(made.cert.der().to_vec());
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let mut server = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let mut client = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    (TlsAcceptor::from(Arc::new(server)), TlsConnector::from(Arc::new(client)))
+}
+
+/// TLS to `desk` at this address.
+pub async fn connect(connector: &TlsConnector, address: SocketAddr) -> TlsStream<TcpStream> {
+    let tcp = TcpStream::connect(address).await.unwrap();
+    connector.connect(ServerName::try_from("desk").unwrap(), tcp).await.unwrap()
+}
+
+/// One connection of a client.
+pub struct Line {
+    pub send: h2::client::SendRequest<Bytes>,
+    /// How the connection ended.
+    pub closed: JoinHandle<Result<(), h2::Error>>,
+    reads: watch::Sender<bool>,
+}
+
+impl Line {
+    pub async fn open(connector: &TlsConnector, address: SocketAddr, settings: &h2::client::Builder) -> Line {
+        let tls = connect(connector, address).await;
+        let (send, connection) = settings.handshake(tls).await.unwrap();
+        let (reads, mut reading) = watch::channel(true);
+        // Nothing of the connection moves while it does not read.
+        let closed = tokio::spawn(async move {
+            let mut connection = std::pin::pin!(connection);
+            loop {
+                let _ = reading.wait_for(|reading| *reading).await;
+                let stopped = async {
+                    if reading.wait_for(|reading| !*reading).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                tokio::select! {
+                    closed = connection.as_mut() => return closed,
+                    () = stopped => {}
+                }
+            }
+        });
+        Line { send, closed, reads }
+    }
+
+    /// Stops or goes on reading from the socket.
+    pub fn read(&self, reads: bool) {
+        self.reads.send(reads).unwrap();
+    }
+
+    /// A request, with its body still to come if `open`.
+    pub fn ask(
+        &mut self,
+        request: http::request::Builder,
+        token: Option<&Token>,
+        open: bool,
+    ) -> (Answering, SendStream<Bytes>) {
+        let request = match token {
+            Some(token) => request.header("authorization", format!("Bearer {}", token.reveal())),
+            None => request,
+        };
+        let (answering, stream) = self.send.send_request(request.body(()).unwrap(), !open).unwrap();
+        (Answering(answering), stream)
+    }
+
+    pub fn get(&mut self, path: &str, token: &Token) -> Answering {
+        self.ask(to(path), Some(token), false).0
+    }
+}
+
+pub fn to(path: &str) -> http::request::Builder {
+    Request::builder().uri(format!("https://desk{path}"))
+}
+
+pub fn post(path: &str) -> http::request::Builder {
+    to(path).method("POST")
+}
+
+pub struct Answering(ResponseFuture);
+
+impl Answering {
+    pub async fn head(self) -> Result<Response<RecvStream>, h2::Error> {
+        timeout(Duration::from_secs(10), self.0).await.expect("a head in time")
+    }
+
+    /// The whole answer.
+    pub async fn whole(self) -> Whole {
+        let (head, body) = self.head().await.expect("an answer").into_parts();
+        let (body, trailers) = rest(body).await.expect("the whole of it");
+        Whole { head, body, trailers }
+    }
+}
+
+pub struct Whole {
+    pub head: http::response::Parts,
+    pub body: String,
+    pub trailers: Option<HeaderMap>,
+}
+
+/// What comes until the end, or how it broke off. What was taken makes room for more.
+pub async fn rest(mut body: RecvStream) -> Result<(String, Option<HeaderMap>), (String, Option<Reason>)> {
+    let mut seen = Vec::new();
+    let reading = async {
+        while let Some(data) = body.data().await {
+            match data {
+                Ok(data) => {
+                    let _ = body.flow_control().release_capacity(data.len());
+                    seen.extend_from_slice(&data);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        body.trailers().await
+    };
+    let ended = timeout(Duration::from_secs(10), reading).await.expect("the stream stays open");
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    match ended {
+        Ok(trailers) => Ok((seen, trailers)),
+        Err(error) => Err((seen, error.reason())),
+    }
+}
+
+/// Reads until this has come.
+pub async fn until(body: &mut RecvStream, needle: &str) -> String {
+    let mut seen = String::new();
+    while !seen.contains(needle) {
+        let data = timeout(Duration::from_secs(10), body.data()).await.expect("in time");
+        let data = data.expect("more").expect("no error");
+        let _ = body.flow_control().release_capacity(data.len());
+        seen.push_str(&String::from_utf8_lossy(&data));
+    }
+    seen
+}
