@@ -10,6 +10,8 @@ pub(crate) fn run() -> Result<(), String> {
     tools::need_node()?;
     tools::apt("curl", "curl")?;
     tools::apt("chromium", "chromium")?;
+    tools::apt("nginx", "nginx")?;
+    tools::apt("apache2", "apache2-bin")?;
     tools::python(&["websockets==17.4"])?;
     tools::npm_ci("examples/brokerage")?;
     tools::npm_ci("tests/clients")?;

@@ -1,7 +1,7 @@
 //! What a command needs on the machine: installed if it can be, else named.
 
 use crate::run::{self, has, in_folder, root};
-use std::fs;
+use std::{fs, path::PathBuf};
 
 /// Node.js and npm, which README asks for.
 pub(crate) fn need_node() -> Result<(), String> {
@@ -40,7 +40,7 @@ pub(crate) fn cargo_install(name: &str, version: &str) -> Result<(), String> {
 
 /// A Debian package that brings this program.
 pub(crate) fn apt(program: &str, package: &str) -> Result<(), String> {
-    if has(program) {
+    if is_installed(program) {
         return Ok(());
     }
     let root = in_folder("", "sh", &["-c", "test \"$(id -u)\" = 0"]).is_ok();
@@ -51,6 +51,13 @@ pub(crate) fn apt(program: &str, package: &str) -> Result<(), String> {
     }
     in_folder("", "apt-get", &["update", "--quiet"])?;
     in_folder("", "apt-get", &["install", "--yes", "--quiet", "--no-install-recommends", package])
+}
+
+/// Whether a program is there, among those for everybody or those for servers.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.map(|folder| folder.join(program)).any(|file| file.is_file())
 }
 
 /// Python packages in an environment of the checkout's own. Gives the interpreter to use.

@@ -34,6 +34,7 @@ use http::{
     header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue},
     uri::PathAndQuery,
 };
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 use nightlatch_core::Activity;
@@ -122,6 +123,7 @@ impl Exchange<'_> {
             app_cookies: Some(&self.app.cookies),
             subject_key: subject_key.as_deref(),
             websocket: self.handshake.is_some(),
+            alone: request::has_unexpected_body(&head.method, !body.is_end_stream()),
         };
         if let Err(error) = request::prepare(&mut head.headers, &upward) {
             let answer = self.obstacle(StatusCode::BAD_GATEWAY, "identity-too-large", error.to_string());

@@ -19,7 +19,7 @@ use crate::{
     websocket::handshake::{Handshake, is_asked_for},
 };
 use http::{
-    HeaderValue, Request, StatusCode,
+    HeaderValue, Method, Request, StatusCode,
     header::{HOST, REFERER, TRANSFER_ENCODING, UPGRADE},
     uri::PathAndQuery,
 };
@@ -123,6 +123,9 @@ impl Gateway {
         if !self.demo_users.is_empty() && !host.is_some_and(is_this_machine) {
             // Whoever is at this machine is believed, so a page that points its own name here must not pass for one of ours.
             return Err(Box::new(self.refuse(&asker, &MISDIRECTED)));
+        }
+        if is_echo(request.method()) {
+            return Err(Box::new(self.refuse(&asker, &NO_ECHO)));
         }
         let (path, query) = match Target::of_uri(request.method(), request.uri()) {
             Ok(Target::Origin { path, query }) => (path, query),
@@ -254,6 +257,11 @@ impl Refused {
     }
 }
 
+/// TRACE (RFC 9110 section 9.3.8), or the same under the name that IIS gave it.
+fn is_echo(method: &Method) -> bool {
+    method == Method::TRACE || method.as_str() == "TRACK"
+}
+
 /// A name or address that means this machine only.
 fn is_this_machine(host: &HeaderValue) -> bool {
     let host = host.to_str().unwrap_or_default();
@@ -282,6 +290,13 @@ const NO_TUNNELS: Obstacle = Obstacle {
     code: "no-tunnels",
     title: Cow::Borrowed("Tunnels are not offered."),
     detail: Cow::Borrowed("CONNECT is refused on this gateway."),
+};
+
+const NO_ECHO: Obstacle = Obstacle {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    code: "no-echo",
+    title: Cow::Borrowed("Requests are not echoed."),
+    detail: Cow::Borrowed("TRACE would tell a client what is told to applications only."),
 };
 
 pub(crate) const CONFLICT: Obstacle = Obstacle {

@@ -6,12 +6,13 @@
 //! a connection in an unknown state would mix up two people's answers.
 
 use crate::{
+    forward::hop_by_hop::list_has,
     gate::{Gate, GatedIo},
     inbound::{Inbound, InboundError},
     limits::Limits,
 };
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, header::CONNECTION};
 use http_body_util::combinators::BoxBody;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -91,6 +92,8 @@ pub(crate) struct Lease {
     connection: Option<Connection>,
     /// It was used before, so the application may have closed it meanwhile.
     pub(crate) reused: bool,
+    /// The application was told that it closes after this exchange.
+    alone: bool,
 }
 
 /// What came of sending a request.
@@ -119,16 +122,16 @@ impl Upstream {
         if !fresh {
             while let Some(connection) = self.take_idle() {
                 if connection.sender.is_ready() {
-                    return Ok(Lease {
-                        upstream: Arc::clone(self),
-                        connection: Some(connection),
-                        reused: true,
-                    });
+                    return Ok(self.lease(connection, true));
                 }
             }
         }
         let connection = self.connect().await?;
-        Ok(Lease { upstream: Arc::clone(self), connection: Some(connection), reused: false })
+        Ok(self.lease(connection, false))
+    }
+
+    fn lease(self: &Arc<Self>, connection: Connection, reused: bool) -> Lease {
+        Lease { upstream: Arc::clone(self), connection: Some(connection), reused, alone: false }
     }
 
     async fn connect(&self) -> Result<Connection, UpstreamError> {
@@ -173,6 +176,7 @@ impl Lease {
     /// Sends a request and waits for the head of the answer.
     pub(crate) async fn send(&mut self, request: Request<UpBody>) -> Sent {
         let Some(connection) = &mut self.connection else { return Sent::Returned(request) };
+        self.alone = list_has(request.headers(), &CONNECTION, "close");
         match connection.sender.try_send_request(request).await {
             Ok(response) => Sent::Answered(response.map(Inbound::Http1)),
             Err(mut error) => match error.take_message() {
@@ -187,6 +191,9 @@ impl Lease {
         let Some(mut connection) = self.connection.take() else { return };
         let upstream = Arc::clone(&self.upstream);
         connection.gate.release();
+        if self.alone {
+            return;
+        }
         if connection.sender.is_ready() {
             upstream.put_back(connection);
             return;

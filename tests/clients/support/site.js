@@ -47,12 +47,14 @@ export async function startDesk(owner) {
  * @param {string} [options.idle]
  * @param {string} [options.absolute]
  * @param {string} [options.app] more lines of the app's table
+ * @param {{name: string, host: string, upstream: string, app?: string}[]} [options.apps] several apps, each for a host of its own
  * @param {string} [options.tls]
  * @param {boolean} [options.form] whether there is the sign-in form of the demo
  * @param {(server: Server) => void} [options.spawned] told of the process, before it serves
  */
 export async function startSite(owner, options) {
   const { upstream, idle = "3s", absolute = "60s", app = "", tls, form = true } = options;
+  const apps = options.apps ?? [{ name: "app", host: "*", upstream, app }];
   const dir = options.dir ?? (await folder(owner));
   await mkdir(dir, { recursive: true });
   /** @type {Record<Role, string>} */
@@ -74,11 +76,7 @@ dir = "data"
 idle     = "${idle}"
 absolute = "${absolute}"
 warning  = "1s"
-[[app]]
-name     = "app"
-match    = { host = "*", path = "/" }
-upstream = "${upstream}"
-${app}
+${apps.map(appTable).join("\n")}
 ${form ? users.map((user) => `[[identity.demo.users]]\nname = "${user}"\ngroups = ["${user}s"]`).join("\n") : ""}
 ${ROLES.map((role) => `[[api_key]]\nname = "${role}"\nrole = "${role}"\nkey_file = "${role}.key"`).join("\n")}
 `;
@@ -164,6 +162,13 @@ ${ROLES.map((role) => `[[api_key]]\nname = "${role}"\nrole = "${role}"\nkey_file
     },
   };
 }
+
+/** @param {{name: string, host: string, upstream: string, app?: string}} app */
+const appTable = ({ name, host, upstream, app = "" }) => `[[app]]
+name     = "${name}"
+match    = { host = "${host}", path = "/" }
+upstream = "${upstream}"
+${app}`;
 
 /** What the demo's configuration says of the brokerage. */
 export const DESK_APP = `

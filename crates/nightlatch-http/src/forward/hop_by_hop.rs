@@ -14,7 +14,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-use super::spelling::{begins_like, remove_where};
+use super::spelling::{begins_like, reads_like, remove_where};
 use crate::cookies::trim;
 
 /// Always for one connection, besides everything that begins with `proxy`. (`Proxy` alone is no field of HTTP at all,
@@ -55,10 +55,21 @@ pub fn strip(headers: &mut HeaderMap) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
-    for name in FIXED.iter().chain(&nominated) {
+    for name in &nominated {
         headers.remove(name);
     }
-    remove_where(headers, |name| name == "proxy" || begins_like(name, "proxy-"));
+    // In every spelling: to a server that takes `Transfer_Encoding` for a transfer coding the body would end elsewhere.
+    remove_where(headers, |name| {
+        FIXED.iter().any(|fixed| reads_like(name, fixed.as_str()))
+            || (*name != CONTENT_LENGTH && reads_like(name, CONTENT_LENGTH.as_str()))
+            || name == "proxy"
+            || begins_like(name, "proxy-")
+    });
+}
+
+/// Says on the next connection that it is to close after this message (RFC 9112 section 9.6).
+pub(crate) fn announce_close(headers: &mut HeaderMap) {
+    headers.append(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// Says on the next connection that trailers are understood (RFC 9110 section 10.1.4).
@@ -88,6 +99,10 @@ mod tests {
             ("connection: host, content-length\nhost: h\ncontent-length: 3", "content-length: 3\nhost: h"),
             ("connection: \u{e9}, a b\naccept: a", "accept: a"),
             ("transfer-encoding: chunked\ncontent-length: 3", ""),
+            (
+                "transfer_encoding: chunked\ncontent-length: 3\ncontent.length: 4\nkeep_alive: 5",
+                "content-length: 3",
+            ),
             ("te: trailers, deflate\ntrailer: x\nupgrade: h2c\nhttp2-settings: AAA", "trailer: x"),
             (
                 "proxy-connection: close\nproxy-authorization: x\nproxy_foo: x\nproxy: x\nproxying: y",

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, Entry, TE, VIA};
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::client::{ClientView, TrustedProxies};
-use super::hop_by_hop::{announce_te_trailers, announce_websocket, list_has};
+use super::hop_by_hop::{announce_close, announce_te_trailers, announce_websocket, list_has};
 use super::identity::{Identity, IdentityTooLarge};
 use super::{hop_by_hop, spelling, trailers};
 use crate::app_cookie::AppCookies;
@@ -34,6 +34,8 @@ pub struct Upward<'a> {
     pub subject_key: Option<&'a [u8]>,
     /// Whether the request asks for WebSocket, and may.
     pub websocket: bool,
+    /// Whether the application's connection is to close after this request.
+    pub alone: bool,
 }
 
 /// Turns the fields of a request as it came into those that are forwarded, and tells what to believe about the client.
@@ -51,6 +53,7 @@ pub fn prepare(headers: &mut HeaderMap, upward: &Upward<'_>) -> Result<ClientVie
     let te_trailers = list_has(headers, &TE, "trailers");
 
     hop_by_hop::strip(headers);
+    canonical_length(headers);
     spelling::remove_where(headers, |name| spelling::is_ours(name) || spelling::is_override(name));
     trailers::filter_announcement(headers);
     strip_bearer(headers);
@@ -68,7 +71,30 @@ pub fn prepare(headers: &mut HeaderMap, upward: &Upward<'_>) -> Result<ClientVie
     } else if te_trailers {
         announce_te_trailers(headers);
     }
+    if upward.alone {
+        announce_close(headers);
+    }
     Ok(view)
+}
+
+/// Zeros in front go: to some readers they make a number octal.
+fn canonical_length(headers: &mut HeaderMap) {
+    let Some(length) = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes) else { return };
+    if length.len() > 1 && length.starts_with(b"0") {
+        let number = std::str::from_utf8(length).ok().and_then(|length| length.parse::<u64>().ok());
+        if let Some(number) = number {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(number));
+        }
+    }
+}
+
+/// Whether a request has a body that its method does not lead anybody to expect (RFC 9110 sections 9.3.1 to 9.3.7).
+///
+/// There are servers that answer such a request without looking for a body, and take what follows for the next request,
+/// whoever the client wrote that it comes from. They do not look any further on a connection that is to close.
+#[must_use]
+pub fn has_unexpected_body(method: &Method, has_body: bool) -> bool {
+    has_body && (method.is_safe() || method == Method::DELETE)
 }
 
 fn via(version: Version) -> HeaderValue {

@@ -40,6 +40,7 @@ fn upward(trusted: &TrustedProxies) -> Upward<'_> {
         app_cookies: None,
         subject_key: None,
         websocket: false,
+        alone: false,
     }
 }
 
@@ -86,9 +87,35 @@ fn fields_in_fields_out() {
         ("upgrade: h2c\nconnection: upgrade, http2-settings\nhttp2-settings: A", ""),
         ("trailer: a, x-nightlatch-subject", "trailer: a"),
         ("forwarded: for=1.1.1.1\nx-real-ip: 1.1.1.1", ""),
+        // lengths
+        ("content-length: 5", "content-length: 5"),
+        ("content-length: 0", "content-length: 0"),
+        ("content-length: 0010", "content-length: 10"),
+        ("content-length: 00", "content-length: 0"),
     ] {
         assert_eq!(forwarded(before, |_| ()), after, "{before}");
     }
+}
+
+#[test]
+fn a_body_where_none_is_expected_has_the_connection_to_itself() {
+    let rows = [
+        ("GET", true),
+        ("HEAD", true),
+        ("OPTIONS", true),
+        ("DELETE", true),
+        ("POST", false),
+        ("PUT", false),
+        ("PATCH", false),
+        ("SEARCH", false),
+    ];
+    for (method, alone) in rows {
+        let method: Method = method.parse().unwrap();
+        assert_eq!(has_unexpected_body(&method, true), alone, "{method}");
+        assert!(!has_unexpected_body(&method, false), "{method}");
+    }
+    let both = forwarded("te: trailers\ncontent-length: 5", |upward| upward.alone = true);
+    assert_eq!(both, "connection: TE\nconnection: close\ncontent-length: 5\nte: trailers");
 }
 
 #[test]
