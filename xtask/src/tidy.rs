@@ -21,7 +21,7 @@ const HOUSE: [(&str, &[&str]); 8] = [
     ("http", &["engine", "core"]),
     ("server", &["core", "ledger", "store", "engine", "http"]),
     ("sim", &["core", "engine", "store", "ledger"]),
-    ("bench", &["core", "engine", "http"]),
+    ("bench", &["core", "engine", "http", "ledger"]),
 ];
 
 /// What asks the operating system for the time, and who may.
