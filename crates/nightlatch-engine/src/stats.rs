@@ -23,12 +23,20 @@ pub enum Channel {
     Sse,
     /// A WebSocket.
     WebSocket,
+    /// Bytes of another protocol that a request switched to.
+    Upgrade,
 }
 
 impl Channel {
     /// Every channel.
-    pub const ALL: [Channel; 5] =
-        [Channel::Request, Channel::Download, Channel::Upload, Channel::Sse, Channel::WebSocket];
+    pub const ALL: [Channel; 6] = [
+        Channel::Request,
+        Channel::Download,
+        Channel::Upload,
+        Channel::Sse,
+        Channel::WebSocket,
+        Channel::Upgrade,
+    ];
 
     /// The word used in the ledger and in metrics.
     #[must_use]
@@ -39,6 +47,7 @@ impl Channel {
             Channel::Upload => "upload",
             Channel::Sse => "sse",
             Channel::WebSocket => "websocket",
+            Channel::Upgrade => "upgrade",
         }
     }
 }

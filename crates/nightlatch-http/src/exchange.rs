@@ -24,9 +24,9 @@ use crate::{
     sending::{Answered, Sending},
     sse,
     tunnel::Tunnel,
+    upgrade::Switch,
     upload::{Progress, Upload},
     upstream::{Lease, UpBody, UpstreamError},
-    websocket::handshake::Handshake,
 };
 use bytes::Bytes;
 use http::{
@@ -52,9 +52,9 @@ pub(crate) struct Exchange<'a> {
     pub(crate) route: Arc<str>,
     /// None on a public route.
     pub(crate) permit: Option<Arc<Permit>>,
-    /// Set if it asks for a WebSocket and may have one.
-    pub(crate) handshake: Option<Handshake>,
-    /// Whether a WebSocket's frames count.
+    /// Set if it asks for another protocol and may have it.
+    pub(crate) switch: Option<Switch>,
+    /// Whether what the client sends in that protocol counts.
     pub(crate) frames: Activity,
 }
 
@@ -104,10 +104,11 @@ impl Exchange<'_> {
         mut request: Request<Inbound>,
         progress: &Arc<Progress>,
     ) -> Result<(Request<UpBody>, Option<OnUpgrade>), Box<Answer>> {
-        let client_upgrade = self.handshake.is_some().then(|| hyper::upgrade::on(&mut request));
+        let client_upgrade = self.switch.is_some().then(|| hyper::upgrade::on(&mut request));
         let (mut head, body) = request.into_parts();
         let host = head.headers.get(HOST).cloned();
         let subject_key = self.subject_key();
+        let protocol = self.switch.as_ref().map(Switch::protocol);
         let facts = self.permit.as_ref().map(|permit| &permit.session().facts);
         let upward = Upward {
             peer: self.peer.address,
@@ -122,7 +123,7 @@ impl Exchange<'_> {
             }),
             app_cookies: Some(&self.app.cookies),
             subject_key: subject_key.as_deref(),
-            websocket: self.handshake.is_some(),
+            upgrade: protocol.as_ref(),
             alone: request::has_unexpected_body(&head.method, !body.is_end_stream()),
         };
         if let Err(error) = request::prepare(&mut head.headers, &upward) {
@@ -165,11 +166,11 @@ impl Exchange<'_> {
             return self.signed_out(end, Outcome::Unknown);
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.switch(response, lease, client_upgrade);
+            return self.switch(response, lease, &progress, client_upgrade);
         }
         let (mut head, body) = response.into_parts();
         let events = self.permit.is_some() && sse::is_event_stream(&head.headers);
-        self.prepare_answer(&mut head, false);
+        self.prepare_answer(&mut head, None);
         if events {
             // A last event may follow: its length is not known in advance.
             head.headers.remove(CONTENT_LENGTH);
@@ -182,30 +183,33 @@ impl Exchange<'_> {
         Response::from_parts(head, body.boxed_unsync())
     }
 
-    /// The application switched protocols: believed only if it was asked to and understood what it was asked.
-    fn switch(&self, response: Response<Inbound>, lease: Lease, client_upgrade: Option<OnUpgrade>) -> Answer {
-        let believed = self
-            .handshake
-            .as_ref()
-            .is_some_and(|handshake| handshake.judge(response.status(), response.headers()).is_ok());
-        let (Some(client_upgrade), Some(client_gate), Some(guarded), true) =
-            (client_upgrade, self.peer.outlet.connection(), self.guarded(Channel::WebSocket), believed)
+    /// The application switched protocols: believed only if it was asked to, has the whole request and understood it.
+    fn switch(
+        &self,
+        response: Response<Inbound>,
+        lease: Lease,
+        progress: &Progress,
+        client_upgrade: Option<OnUpgrade>,
+    ) -> Answer {
+        let believed = self.switch.as_ref().filter(|switch| {
+            progress.read_whole() && switch.is_accepted_by(response.status(), response.headers())
+        });
+        let (Some(switch), Some(client_upgrade), Some(client_gate)) =
+            (believed, client_upgrade, self.peer.outlet.connection())
         else {
-            return self.obstacle(
-                StatusCode::BAD_GATEWAY,
-                "bad-upgrade",
-                "The application switched protocols without having understood the request.".to_owned(),
-            );
+            return self.bad_upgrade();
         };
+        let Some(guarded) = self.guarded(switch.channel()) else { return self.bad_upgrade() };
         let Some(upstream_gate) = lease.hand_over() else { return self.too_slow(&Method::GET) };
         let (mut head, body) = response.into_parts();
         let upstream_upgrade = hyper::upgrade::on(Response::from_parts(head.clone(), body));
-        self.prepare_answer(&mut head, true);
+        self.prepare_answer(&mut head, Some(&switch.protocol()));
         let client_gate = Arc::clone(client_gate);
         client_gate.hold(guarded.clone());
         upstream_gate.hold(guarded.clone());
         let seat = Arc::clone(&self.peer.seat);
-        let tunnel = Tunnel { guarded, activity: self.frames, client_gate, upstream_gate, seat };
+        let framed = switch.is_websocket();
+        let tunnel = Tunnel { guarded, framed, activity: self.frames, client_gate, upstream_gate, seat };
         tokio::spawn(async move {
             if let Ok((client, upstream)) = tokio::try_join!(client_upgrade, upstream_upgrade) {
                 tunnel.run(client, upstream).await;
@@ -215,10 +219,10 @@ impl Exchange<'_> {
         Response::from_parts(head, empty.boxed_unsync())
     }
 
-    fn prepare_answer(&self, head: &mut http::response::Parts, websocket: bool) {
+    fn prepare_answer(&self, head: &mut http::response::Parts, upgrade: Option<&HeaderValue>) {
         let subject_key = self.subject_key();
         let downward =
-            Downward { app_cookies: Some(&self.app.cookies), subject_key: subject_key.as_deref(), websocket };
+            Downward { app_cookies: Some(&self.app.cookies), subject_key: subject_key.as_deref(), upgrade };
         response::prepare(&mut head.headers, &downward);
         head.version = http::Version::HTTP_11;
         head.extensions = http::Extensions::new();
@@ -288,6 +292,11 @@ impl Exchange<'_> {
         let words = pages::trouble(status.as_u16(), sent);
         let obstacle = Obstacle { status, code, title: words.title, detail: words.sentence.into() };
         self.gateway.refuse(&self.asker, &obstacle)
+    }
+
+    fn bad_upgrade(&self) -> Answer {
+        let detail = "The application switched protocols without having understood the request.".to_owned();
+        self.obstacle(StatusCode::BAD_GATEWAY, "bad-upgrade", detail)
     }
 
     fn obstacle(&self, status: StatusCode, code: &'static str, detail: String) -> Answer {

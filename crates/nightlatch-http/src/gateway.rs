@@ -8,6 +8,7 @@ use crate::{
     path::CanonicalPath,
     route::{Reading, RoutePattern, RouteRequest, RouteSet},
     ticket::Tickets,
+    upgrade::Upgrades,
     upstream::Upstream,
     vocabulary::Vocabulary,
 };
@@ -43,6 +44,9 @@ pub struct AppSettings {
     pub activity: ActivityMode,
     /// Whether WebSockets may be opened.
     pub websocket: bool,
+    /// Tokens of other protocols that requests may switch to. What was switched to is relayed without being understood, so none
+    /// may carry requests of its own; the caller sees to it.
+    pub upgrades: Vec<String>,
     /// Cookies of the application that are bound to the subject.
     pub app_cookies: Vec<String>,
 }
@@ -101,7 +105,7 @@ pub(crate) struct App {
     vocabulary: Vocabulary,
     activity: ActivityMode,
     pub(crate) name: String,
-    pub(crate) websocket: bool,
+    pub(crate) upgrades: Upgrades,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) cookies: AppCookies,
 }
@@ -176,7 +180,7 @@ impl App {
             passive: RouteSet::new(settings.passive),
             activity: settings.activity,
             name: settings.name,
-            websocket: settings.websocket,
+            upgrades: Upgrades { websocket: settings.websocket, others: settings.upgrades },
             upstream: Arc::new(Upstream::new(&settings.upstream, limits)),
         })
     }

@@ -43,6 +43,7 @@ pub mod target;
 mod ticket;
 pub mod trigger;
 mod tunnel;
+mod upgrade;
 mod upload;
 mod upstream;
 pub mod vocabulary;

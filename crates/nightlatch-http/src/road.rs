@@ -16,13 +16,14 @@ use crate::{
     route::RouteRequest,
     target::{Target, TargetRefusal, same_authority},
     trigger::{is_navigation, trigger},
-    websocket::handshake::{Handshake, is_asked_for},
+    upgrade::{Asking, Switch},
 };
 use http::{
     HeaderValue, Method, Request, StatusCode,
-    header::{HOST, REFERER, TRANSFER_ENCODING, UPGRADE},
+    header::{HOST, REFERER, TRANSFER_ENCODING},
     uri::PathAndQuery,
 };
+use http_body::Body as _;
 use nightlatch_core::Trigger;
 use nightlatch_engine::{Admission, Permit};
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
@@ -69,8 +70,8 @@ impl Gateway {
             return read_off_request(request, answer).await;
         };
         match self.admit(&request, app, &read) {
-            Ok(Granted { permit, handshake, by_cookie }) => {
-                let websocket = handshake.is_some();
+            Ok(Granted { permit, switch, by_cookie }) => {
+                let websocket = switch.as_ref().is_some_and(Switch::is_websocket);
                 let route = RouteRequest { method: request.method(), websocket, path: &read.path };
                 let exchange = Exchange {
                     gateway: self,
@@ -81,7 +82,7 @@ impl Gateway {
                     asker: Asker { by_cookie, ..read.asker },
                     target: read.target,
                     permit,
-                    handshake,
+                    switch,
                 };
                 exchange.run(request).await
             }
@@ -170,18 +171,18 @@ impl Gateway {
     /// Whether the request may go on: with a permit, or on a public route without one.
     fn admit(&self, request: &Request<Inbound>, app: &App, read: &Read) -> Result<Granted, Refused> {
         let headers = request.headers();
-        let handshake = match headers.contains_key(UPGRADE) && is_asked_for(headers) && app.websocket {
-            true => match Handshake::of_request(request.method(), request.version(), headers) {
-                Ok(handshake) => Some(handshake),
-                Err(fault) => return Err(Refused::Malformed(fault.to_string())),
-            },
-            // Any other upgrade is not asked for: the request goes on as an ordinary one, as RFC 9110 section 7.8 allows.
-            false => None,
+        let asking = Asking {
+            method: request.method(),
+            version: request.version(),
+            headers,
+            has_body: !request.body().is_end_stream(),
         };
-        let route =
-            RouteRequest { method: request.method(), websocket: handshake.is_some(), path: &read.path };
-        if handshake.is_none() && app.is_public(route) {
-            return Ok(Granted { permit: None, handshake: None, by_cookie: false });
+        let switch = app.upgrades.asked_for(asking).map_err(|fault| Refused::Malformed(fault.to_string()))?;
+        let websocket = switch.as_ref().is_some_and(Switch::is_websocket);
+        let route = RouteRequest { method: request.method(), websocket, path: &read.path };
+        // Nobody could end what no session is behind: a public route is public for requests only.
+        if switch.is_none() && app.is_public(route) {
+            return Ok(Granted { permit: None, switch: None, by_cookie: false });
         }
         let extraction = extract(headers, Gateway::cookie_names(read.asker.secure));
         let presented = match extraction.credential {
@@ -195,9 +196,7 @@ impl Gateway {
         let by_cookie = presented.carrier == Carrier::Cookie;
         let activity = app.counts(route, trigger(request.method(), headers));
         match self.engine.check(&presented.hash, activity, POINT) {
-            Admission::Granted(permit) => {
-                Ok(Granted { permit: Some(Arc::new(permit)), handshake, by_cookie })
-            }
+            Admission::Granted(permit) => Ok(Granted { permit: Some(Arc::new(permit)), switch, by_cookie }),
             Admission::Ended(refusal) => Err(Refused::Over { refusal, by_cookie }),
             Admission::Unknown => Err(Refused::NotSignedIn(None)),
         }
@@ -208,7 +207,7 @@ impl Gateway {
 struct Granted {
     /// None on a public route.
     permit: Option<Arc<Permit>>,
-    handshake: Option<Handshake>,
+    switch: Option<Switch>,
     /// The credential came as a cookie.
     by_cookie: bool,
 }

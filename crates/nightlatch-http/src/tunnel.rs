@@ -6,6 +6,9 @@
 //! must be. Inside a frame no word fits, and the connection is reset.
 //!
 //! Frames are passive unless the route is active; then a client's data frame is activity, and a heartbeat never is.
+//!
+//! Bytes of another protocol that was switched to take the same way without the frames: on an active route any of the client's is
+//! activity, and the cut is a reset.
 
 use crate::{
     gate::{Gate, Guarded},
@@ -38,7 +41,9 @@ const CLOSE_HOW: &str = "close 3008";
 /// An open WebSocket.
 pub(crate) struct Tunnel {
     pub(crate) guarded: Guarded,
-    /// Whether a client's data frames count.
+    /// Whether the bytes are WebSocket's frames; those of another protocol have no place for words.
+    pub(crate) framed: bool,
+    /// Whether a client's data frames count, or any byte where there are no frames.
     pub(crate) activity: Activity,
     pub(crate) client_gate: Arc<Gate>,
     pub(crate) upstream_gate: Arc<Gate>,
@@ -56,19 +61,22 @@ struct Direction<R, W> {
     gate: Arc<Gate>,
     frames: FrameTracker,
     framing: bool,
+    /// Whether the bytes are WebSocket's frames at all; of others every one is as good as any.
+    framed: bool,
     buffer: Box<[u8]>,
     filled: usize,
     taken: usize,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<R, W> {
-    fn new(from: R, to: W, gate: &Arc<Gate>) -> Direction<R, W> {
+    fn new(from: R, to: W, gate: &Arc<Gate>, framed: bool) -> Direction<R, W> {
         Direction {
             from,
             to,
             gate: Arc::clone(gate),
             frames: FrameTracker::default(),
-            framing: true,
+            framing: framed,
+            framed,
             buffer: vec![0; CHUNK].into_boxed_slice(),
             filled: 0,
             taken: 0,
@@ -90,19 +98,26 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<R, W> {
                 }
                 self.gate.put();
                 let taken = self.to.write(&self.buffer[self.taken..self.filled]).await?;
-                let passed = &self.buffer[self.taken..self.taken + taken];
+                let counts = self.follow(taken);
                 self.taken += taken;
-                // Once nobody can say where a frame ends, none is counted any more, and the cut will be a reset.
-                let fed = self.frames.feed(passed);
-                self.framing = fed.is_ok();
-                let data_frames = fed.map_or(0, |fed| fed.data_frames);
-                if data_frames > 0 && activity == Activity::Active {
+                if counts && activity == Activity::Active {
                     // If it is over by now, the next question finds it so.
                     let _ = guarded.permit.touch();
                 }
             }
             self.to.flush().await?;
         }
+    }
+
+    /// Follows the frames in bytes that are being taken; whether there is a data frame among them. Once nobody can say where a
+    /// frame ends, none is counted any more, and the cut will be a reset.
+    fn follow(&mut self, taken: usize) -> bool {
+        if !self.framed {
+            return true;
+        }
+        let fed = self.frames.feed(&self.buffer[self.taken..self.taken + taken]);
+        self.framing = fed.is_ok();
+        fed.is_ok_and(|fed| fed.data_frames > 0)
     }
 
     /// Reads on and throws it away until the peer has closed too, so that its last words do not meet a closed socket.
@@ -127,8 +142,8 @@ impl Tunnel {
     pub(crate) async fn run(self, client: Upgraded, upstream: Upgraded) {
         let (client_read, client_write) = tokio::io::split(TokioIo::new(client));
         let (upstream_read, upstream_write) = tokio::io::split(TokioIo::new(upstream));
-        let mut down = Direction::new(upstream_read, client_write, &self.client_gate);
-        let mut up = Direction::new(client_read, upstream_write, &self.upstream_gate);
+        let mut down = Direction::new(upstream_read, client_write, &self.client_gate, self.framed);
+        let mut up = Direction::new(client_read, upstream_write, &self.upstream_gate, self.framed);
         let end = {
             let both = async {
                 let (down, up) =

@@ -13,6 +13,7 @@ use crate::{
         duration::Millis,
         route::RoutePattern,
         secrets::LoadedKey,
+        upgrade::Upgrade,
     },
     index::{Follower, Index},
     tls::{self, TlsError},
@@ -256,7 +257,13 @@ fn app_settings(app: &App) -> Result<AppSettings, SiteError> {
             Activity::Human => ActivityMode::Human,
             Activity::Requests => ActivityMode::Requests,
         },
-        websocket: !app.upgrades.is_empty(),
+        websocket: app.upgrades.contains(&Upgrade::WebSocket),
+        upgrades: app
+            .upgrades
+            .iter()
+            .filter(|upgrade| **upgrade != Upgrade::WebSocket)
+            .map(Upgrade::to_string)
+            .collect(),
         app_cookies: app.app_cookies.clone(),
     })
 }

@@ -78,10 +78,10 @@ pub(crate) fn announce_te_trailers(headers: &mut HeaderMap) {
     headers.append(CONNECTION, HeaderValue::from_static("TE"));
 }
 
-/// Asks for, or confirms, WebSocket on the next connection.
-pub(crate) fn announce_websocket(headers: &mut HeaderMap) {
+/// Asks for, or confirms, another protocol on the next connection.
+pub(crate) fn announce_upgrade(headers: &mut HeaderMap, protocol: &HeaderValue) {
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(UPGRADE, protocol.clone());
 }
 
 #[cfg(test)]

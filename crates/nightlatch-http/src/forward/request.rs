@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, Entry, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::client::{ClientView, TrustedProxies};
-use super::hop_by_hop::{announce_close, announce_te_trailers, announce_websocket, list_has};
+use super::hop_by_hop::{announce_close, announce_te_trailers, announce_upgrade, list_has};
 use super::identity::{Identity, IdentityTooLarge};
 use super::{hop_by_hop, spelling, trailers};
 use crate::app_cookie::AppCookies;
@@ -32,8 +32,8 @@ pub struct Upward<'a> {
     pub app_cookies: Option<&'a AppCookies>,
     /// The key of the present subject, which those cookies are bound to; none when nobody is signed in.
     pub subject_key: Option<&'a [u8]>,
-    /// Whether the request asks for WebSocket, and may.
-    pub websocket: bool,
+    /// What the request asks to switch to, and may.
+    pub upgrade: Option<&'a HeaderValue>,
     /// Whether the application's connection is to close after this request.
     pub alone: bool,
 }
@@ -64,10 +64,12 @@ pub fn prepare(headers: &mut HeaderMap, upward: &Upward<'_>) -> Result<ClientVie
     if let Some(identity) = &upward.identity {
         identity.write(headers)?;
     }
-    if upward.websocket {
-        // A handshake has no body; a length would only be something to disagree about.
-        headers.remove(CONTENT_LENGTH);
-        announce_websocket(headers);
+    if let Some(protocol) = upward.upgrade {
+        if headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0") {
+            // Without a body a length would only be something to disagree about.
+            headers.remove(CONTENT_LENGTH);
+        }
+        announce_upgrade(headers, protocol);
     } else if te_trailers {
         announce_te_trailers(headers);
     }
@@ -148,4 +150,4 @@ pub(super) fn rewrite(
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

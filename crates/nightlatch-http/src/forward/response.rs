@@ -4,10 +4,10 @@
 //! and `X-Nightlatch-*` in a response would be taken for our word. `Alt-Svc` (RFC 7838) is not passed on either: it
 //! would tell browsers of a door to the same origin at which we do not stand.
 
-use http::HeaderMap;
-use http::header::{ALT_SVC, SET_COOKIE};
+use http::header::{ALT_SVC, CONTENT_LENGTH, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
 
-use super::hop_by_hop::announce_websocket;
+use super::hop_by_hop::announce_upgrade;
 use super::request::rewrite;
 use super::{hop_by_hop, spelling, trailers};
 use crate::app_cookie::{AppCookies, Bound};
@@ -20,8 +20,8 @@ pub struct Downward<'a> {
     pub app_cookies: Option<&'a AppCookies>,
     /// The key of the present subject, which those cookies are bound to; none when nobody is signed in.
     pub subject_key: Option<&'a [u8]>,
-    /// Whether this is a 101 to WebSocket, already found good.
-    pub websocket: bool,
+    /// What a 101, already found good, switches to.
+    pub upgrade: Option<&'a HeaderValue>,
 }
 
 /// Turns the fields of an upstream's response into those the client gets.
@@ -42,8 +42,10 @@ pub fn prepare(headers: &mut HeaderMap, downward: &Downward<'_>) {
             Some(Bound::Drop) => Filtered::Gone,
         }
     });
-    if downward.websocket {
-        announce_websocket(headers);
+    if let Some(protocol) = downward.upgrade {
+        // There is no body to be long.
+        headers.remove(CONTENT_LENGTH);
+        announce_upgrade(headers, protocol);
     }
 }
 
@@ -89,7 +91,8 @@ mod tests {
     #[test]
     fn switching() {
         let mut map = headers("connection: upgrade\nupgrade: WebSocket\nsec-websocket-accept: a");
-        prepare(&mut map, &Downward { websocket: true, ..Downward::default() });
+        let protocol = HeaderValue::from_static("websocket");
+        prepare(&mut map, &Downward { upgrade: Some(&protocol), ..Downward::default() });
         assert_eq!(show(&map), "connection: Upgrade\nsec-websocket-accept: a\nupgrade: websocket");
     }
 }

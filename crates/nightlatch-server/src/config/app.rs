@@ -15,6 +15,7 @@ use super::notes::Notes;
 use super::reader::Table;
 use super::route::RoutePattern;
 use super::source::quoted;
+use super::upgrade::Upgrade;
 use super::url::{self, Upstream};
 
 pub(super) static SECTION: Section = Section {
@@ -88,11 +89,11 @@ pub(super) static SECTION: Section = Section {
         },
         Key {
             name: "upgrades",
-            form: Form::Choices(Words { now: &["websocket"], later: &[] }),
+            form: Form::Upgrades,
             need: Need::Default("[\"websocket\"]"),
             status: Status::Now,
-            example: "[\"websocket\"]",
-            means: "Protocols that a request may switch to. `[]` allows none.",
+            example: "[\"websocket\", \"SPDY/3.1\"]",
+            means: "Protocols that a request may switch to, by the tokens of `Upgrade`. `websocket` is followed frame by frame; any other is relayed as bytes and cut by a reset. `h2c`, `http`, `tls` and `connect` are refused. `[]` allows none.",
         },
         Key {
             name: "app_cookies",
@@ -158,14 +159,6 @@ pub(crate) enum Activity {
     Requests,
 }
 
-/// A protocol that a request may switch to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Upgrade {
-    /// RFC 6455.
-    WebSocket,
-}
-
 /// Reads every `[[app]]`, each with its path for [`Notes::blame`].
 pub(super) fn read(notes: &mut Notes<'_>, root: &Table<'_>) -> Vec<(String, App)> {
     let tables = root.children(notes, &SECTION, "app", false);
@@ -201,8 +194,7 @@ fn read_one(
     }
     let upstream = table.text(notes, "upstream", url::upstream);
     let activity = table.choice(notes, "activity", Activity::of);
-    let upgrades =
-        table.choices(notes, "upgrades", |word| (word == "websocket").then_some(Upgrade::WebSocket));
+    let upgrades = table.texts(notes, "upgrades", Upgrade::parse);
     let app_cookies = table.texts(notes, "app_cookies", cookie);
     let [public, passive, active] = ["public", "passive", "active"]
         .map(|list| app_routes::read(notes, table, list, matches.as_ref(), &upgrades));

@@ -4,7 +4,6 @@
 //! one that makes everything activity would let polls keep a session alive, and one that lies outside the app does
 //! nothing while it looks as if it did.
 
-use super::app::Upgrade;
 use super::app_match::Match;
 use super::code::Code;
 use super::mistake::Mistake;
@@ -12,6 +11,7 @@ use super::notes::Notes;
 use super::reader::Table;
 use super::route::RoutePattern;
 use super::source::quoted;
+use super::upgrade::Upgrade;
 
 /// Reads a list of patterns with their paths, and notes what is odd about each for this app.
 pub(super) fn read(

@@ -102,6 +102,10 @@ codes! {
     Error BadName = "bad-name";
     /// Not the name of a cookie.
     Error BadCookie = "bad-cookie";
+    /// Not the token of a protocol.
+    Error BadUpgrade = "bad-upgrade";
+    /// A protocol that would carry what nobody checks.
+    Error RefusedUpgrade = "refused-upgrade";
     /// The cookie named for the app is one of Nightlatch's own.
     Error OwnCookie = "own-cookie";
     /// `idle`, `absolute` and `warning` do not fit into each other.

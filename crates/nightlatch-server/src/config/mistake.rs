@@ -45,7 +45,7 @@ pub(super) fn not_yet(what: &str) -> Mistake {
 /// The word for which `of` has a meaning, or what to say about another; `path` is the key without indexes.
 pub(super) fn choose<T>(path: &str, text: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Mistake> {
     let words = match key::find(path).map(|(_, key)| key.form) {
-        Some(Form::Choice(words) | Form::Choices(words)) => words,
+        Some(Form::Choice(words)) => words,
         _ => Words { now: &[], later: &[] },
     };
     if words.later.contains(&text) {

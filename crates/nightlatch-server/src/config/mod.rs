@@ -38,6 +38,7 @@ pub(crate) mod secrets;
 pub(crate) mod size;
 mod source;
 pub(crate) mod uncovered;
+pub(crate) mod upgrade;
 pub(crate) mod url;
 
 #[cfg(test)]

@@ -168,17 +168,6 @@ impl<'a> Table<'a> {
         self.text(notes, name, |text| mistake::choose(&path, text, of))
     }
 
-    /// A list of words out of those the key takes.
-    pub(super) fn choices<T>(
-        &self,
-        notes: &mut Notes<'_>,
-        name: &str,
-        of: impl Fn(&str) -> Option<T>,
-    ) -> Vec<T> {
-        let path = self.section.path_of(name);
-        self.texts(notes, name, |text| mistake::choose(&path, text, &of))
-    }
-
     /// The name of one of several tables of a kind; `names` are those before it.
     pub(super) fn name(&self, notes: &mut Notes<'_>, names: &mut Vec<String>) -> Option<String> {
         let name = self.text(notes, "name", |text| {

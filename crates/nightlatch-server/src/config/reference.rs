@@ -114,7 +114,7 @@ fn write_key(page: &mut String, key: &Key) -> fmt::Result {
     };
     let example = if key.example.is_empty() { String::new() } else { format!(" Example: `{}`", key.example) };
     let later = match key.form {
-        Form::Choice(words) | Form::Choices(words) if !words.later.is_empty() => {
+        Form::Choice(words) if !words.later.is_empty() => {
             format!(" *Not yet:* `{}`.", words.later.join("`, `"))
         }
         _ => String::new(),

@@ -6,7 +6,7 @@ use super::*;
 const TOKEN: &str = "nlt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Fields written as lines.
-pub(in crate::forward) fn headers(lines: &str) -> HeaderMap {
+pub(crate) fn headers(lines: &str) -> HeaderMap {
     let fields = lines.lines().map(|line| {
         let (name, value) = line.split_once(": ").unwrap_or((line.trim_end_matches(':'), ""));
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
@@ -39,7 +39,7 @@ fn upward(trusted: &TrustedProxies) -> Upward<'_> {
         identity: None,
         app_cookies: None,
         subject_key: None,
-        websocket: false,
+        upgrade: None,
         alone: false,
     }
 }
@@ -130,8 +130,9 @@ fn via_is_added_behind_the_others() {
 #[test]
 fn a_handshake_keeps_its_fields() {
     let before = "connection: keep-alive, Upgrade\nupgrade: WebSocket\nsec-websocket-key: k\ncontent-length: 0\nte: trailers";
+    static PROTOCOL: HeaderValue = HeaderValue::from_static("websocket");
     assert_eq!(
-        forwarded(before, |upward| upward.websocket = true),
+        forwarded(before, |upward| upward.upgrade = Some(&PROTOCOL)),
         "connection: Upgrade\nsec-websocket-key: k\nupgrade: websocket"
     );
 }
@@ -153,7 +154,7 @@ fn listed_cookies_there_and_back() {
     let app_cookies = AppCookies::new(b"key", ["sid"]).unwrap();
     let mut answer = headers("set-cookie: sid=1; Path=/\nset-cookie: other=2");
     let downward =
-        response::Downward { app_cookies: Some(&app_cookies), subject_key: Some(b"alice"), websocket: false };
+        response::Downward { app_cookies: Some(&app_cookies), subject_key: Some(b"alice"), upgrade: None };
     response::prepare(&mut answer, &downward);
     let kept = answer.get("set-cookie").unwrap().to_str().unwrap().split(';').next().unwrap().to_owned();
     let before = format!("cookie: {kept}; other=2; __Host-nightlatch={TOKEN}");

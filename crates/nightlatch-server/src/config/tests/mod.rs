@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::api_key::{ApiKey, Role, SecretSource};
-use super::app::{Activity, App, Mode, Upgrade};
+use super::app::{Activity, App, Mode};
 use super::app_match::{HostMatch, Match};
 use super::code::Code;
 use super::duration::Millis;
@@ -24,6 +24,7 @@ use super::policy::Policy;
 use super::route::RoutePattern;
 use super::size::Bytes;
 use super::uncovered::{Date, Uncovered};
+use super::upgrade::Upgrade;
 use super::url::{Origin, Upstream};
 use super::{Config, Reading};
 
@@ -55,7 +56,7 @@ public = ["GET /blotter/healthz", "GET /blotter/assets/**"]
 activity = "requests"
 passive = ["POST /blotter/api/poll/**"]
 active = ["WS /blotter/ws/orders"]
-upgrades = ["websocket"]
+upgrades = ["WebSocket", "SPDY/3.1"]
 app_cookies = ["JSESSIONID"]
 
 [[app]]
@@ -169,7 +170,7 @@ fn a_full_file_means_what_it_says() {
                 activity: Activity::Requests,
                 passive: vec![pattern("POST", "/blotter/api/poll/**")],
                 active: vec![pattern("WS", "/blotter/ws/orders")],
-                upgrades: vec![Upgrade::WebSocket],
+                upgrades: vec![Upgrade::WebSocket, Upgrade::Other("spdy/3.1".to_owned())],
                 app_cookies: vec!["JSESSIONID".to_owned()],
             },
             App {

@@ -452,7 +452,22 @@ fn apps() {
         FULL,
         "upgrades = []",
         "upgrades = [\"h2c\"]",
-        &["35:13 bad-choice | `app.upgrades` does not take `h2c` | it takes `websocket`"],
+        &[
+            "35:13 refused-upgrade | `h2c` is not switched to: requests in it would pass without a check each | remove it",
+        ],
+    );
+    check(
+        FULL,
+        "upgrades = []",
+        "upgrades = [\"TLS/1.0\", \"connect\", \"HTTP/2.0\", \"web socket\", \"web-socket\", \"tcp/\"]",
+        &[
+            "35:13 refused-upgrade | `TLS/1.0` is not switched to: nobody could see what passes in it; set `listen.tls` instead | remove it",
+            "35:24 refused-upgrade | `connect` is not switched to: it would lead to places that no app is matched for | remove it",
+            "35:35 refused-upgrade | `HTTP/2.0` is not switched to: requests in it would pass without a check each | remove it",
+            "35:47 bad-upgrade | `web socket` is not a protocol that a request could name | write its token, with a version if it has one: `tcp`, `SPDY/3.1`",
+            "35:61 bad-upgrade | `web-socket` is not a protocol that anybody uses | did you mean `websocket`?",
+            "35:75 bad-upgrade | `tcp/` is not a protocol that a request could name | write its token, with a version if it has one: `tcp`, `SPDY/3.1`",
+        ],
     );
     check(
         FULL,
