@@ -137,7 +137,7 @@ impl Engine {
     /// # Errors
     /// If the subject is new and cannot be remembered; then it is not blocked.
     pub fn block(&self, subject: &Subject, order: BlockOrder<'_>) -> Result<Arc<Block>, PseudonymError> {
-        let pseudonym = self.people().pseudonym(&subject.provider, &subject.name)?.to_string();
+        let pseudonym = self.pseudonym(subject)?.to_string();
         let mut changes = self.blocks().write();
         let block = match standing(&changes, &pseudonym) {
             Some(stands) => Arc::clone(stands),

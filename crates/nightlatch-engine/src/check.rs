@@ -84,7 +84,7 @@ impl Engine {
                 self.stats().count_refused(reason);
                 let at = nightlatch_core::Time::from_nanos(now_nanos);
                 if session.refuse() {
-                    self.record(&Entry::RefusedAfterEnd {
+                    self.record_if_room(&Entry::RefusedAfterEnd {
                         session: session.facts.id.to_string(),
                         at: at.as_millis(),
                         point: clip(point).to_owned(),

@@ -182,18 +182,20 @@ impl Clock {
     pub fn watch(&self) -> Option<ClockStep> {
         let now = self.now_nanos();
         let offset = self.offset.load(Ordering::Acquire);
-        let forward = offset - self.watched.load(Ordering::Acquire);
+        let watched = self.watched.load(Ordering::Acquire);
+        let forward = offset.saturating_sub(watched);
         if forward >= NOTED_NANOS {
-            self.watched.store(offset, Ordering::Release);
-            return Some(ClockStep::Forward { by_nanos: forward });
+            // Of several who look, one tells.
+            let told = self.watched.compare_exchange(watched, offset, Ordering::AcqRel, Ordering::Acquire);
+            return told.is_ok().then_some(ClockStep::Forward { by_nanos: forward });
         }
         let behind = now.saturating_sub(self.source.wall_nanos());
         let noted = self.noted_behind.load(Ordering::Acquire);
         if behind.abs_diff(noted) < NOTED_NANOS {
             return None;
         }
-        self.noted_behind.store(behind, Ordering::Release);
-        (behind > noted).then_some(ClockStep::Back { by_nanos: behind })
+        let told = self.noted_behind.compare_exchange(noted, behind, Ordering::AcqRel, Ordering::Acquire);
+        (told.is_ok() && behind > noted).then_some(ClockStep::Back { by_nanos: behind })
     }
 
     /// How far the wall clock is behind this clock, in nanoseconds.

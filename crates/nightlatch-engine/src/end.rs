@@ -121,7 +121,11 @@ impl Engine {
     /// the end by itself resets without a word and waits for nobody.)
     pub(crate) fn record_end(&self, session: &Arc<Session>, may_be_told: bool, note: EndNote<'_>) -> u64 {
         self.stats().count_ended(note.reason);
-        let entry = Entry::SessionEnded(SessionEnded::of(session, note));
+        let mut entry = Entry::SessionEnded(SessionEnded::of(session, note));
+        if !self.room().has_surplus(entry.to_bytes().len()) {
+            // Long words would take the room of somebody else's end.
+            entry = Entry::SessionEnded(SessionEnded::of(session, note.in_short()));
+        }
         let then = (!may_be_told).then(|| Then::Settle(Arc::clone(session)));
         self.forget_later(session);
         let index = self.append(&entry, then);

@@ -8,6 +8,7 @@ use crate::{
     block::Blocks,
     clock::Clock,
     entry::Entry,
+    health::{Faults, NoRoom, Part, Waits},
     journal::{Journal, Then},
     room::Room,
     rules::Rules,
@@ -19,13 +20,10 @@ use crate::{
 };
 use nightlatch_core::{Activity, Policy, SessionId, Subject, Time};
 use nightlatch_ledger::{CommitError, Ledger};
-use nightlatch_store::{DataDir, KeyError, Keys, People, SecretKey};
+use nightlatch_store::{DataDir, KeyError, Keys, People, Pseudonym, PseudonymError, SecretKey};
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering::Relaxed},
     thread::Thread,
 };
 
@@ -48,7 +46,9 @@ pub struct Engine {
     pub(crate) lowering: Mutex<()>,
     ended: Mutex<VecDeque<(Time, Arc<Session>)>>,
     pub(crate) disk: Mutex<crate::upkeep::Disk>,
-    recording: AtomicBool,
+    faults: Faults,
+    /// Since when new subjects have been on their way to disk.
+    people_wait: Waits,
     timekeeper: OnceLock<Thread>,
     /// Held for as long as the engine lives: no second process on the same directory. Dropped last.
     data: DataDir,
@@ -61,32 +61,16 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) policy: Policy,
     pub(crate) ledger: Ledger,
-    pub(crate) segment_bytes: u64,
     pub(crate) people: People,
     pub(crate) disk: crate::upkeep::Disk,
     pub(crate) data: DataDir,
 }
 
-/// How the program is, for those who send it traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// Entries reach the disk, and there is room for more: sessions may start.
-    pub recording: bool,
-    /// How far the wall clock is behind ours, in milliseconds.
-    pub wall_behind_ms: u64,
-    /// Entries on disk.
-    pub ledger_size: u64,
-    /// Entries that wait for the disk.
-    pub ledger_waiting: u64,
-    /// Timers that stand.
-    pub timers: u64,
-}
-
 impl Engine {
     pub(crate) fn of(parts: Parts) -> Engine {
         let now = parts.clock.now();
-        let room = Room::new(parts.segment_bytes);
-        room.measured(parts.ledger.reserve());
+        let room = Room::default();
+        room.measured(parts.ledger.reserve(0));
         Engine {
             node: parts.node,
             keys: parts.keys,
@@ -104,7 +88,8 @@ impl Engine {
             lowering: Mutex::default(),
             ended: Mutex::default(),
             disk: Mutex::new(parts.disk),
-            recording: AtomicBool::new(true),
+            faults: Faults::default(),
+            people_wait: Waits::default(),
             timekeeper: OnceLock::new(),
             data: parts.data,
         }
@@ -178,18 +163,6 @@ impl Engine {
         self.rules.name(rule)
     }
 
-    /// How the program is.
-    #[must_use]
-    pub fn health(&self) -> Health {
-        Health {
-            recording: self.recording() && self.room.has_room_for(0) && !self.stalled(),
-            wall_behind_ms: self.clock.wall_behind_nanos() / 1_000_000,
-            ledger_size: self.ledger().durable(),
-            ledger_waiting: self.ledger().pending(),
-            timers: self.wheel().len() as u64,
-        }
-    }
-
     /// Makes what was recorded durable and lets happen what waited for it.
     ///
     /// # Errors
@@ -200,9 +173,18 @@ impl Engine {
             Then::Settle(session) => session.settle(),
             Then::EndBlocked(subject, block) => self.end_blocked(&subject, &block),
         });
-        self.room.measured(self.ledger().reserve());
-        self.recording.store(committed.is_ok(), SeqCst);
-        committed.inspect_err(|_| self.note_disk_failure())
+        self.note(Part::Ledger, &committed);
+        self.measure_room();
+        committed
+    }
+
+    /// Sees to it that the ledger has room for what is owed, as far as the disk gives it.
+    pub(crate) fn measure_room(&self) {
+        self.room.measured(self.ledger().reserve(self.room.owed_bytes()));
+        self.note(Part::Room, &if self.room.is_left() { Ok(()) } else { Err(NoRoom) });
+        if let Some(count) = self.room.take_gave_way() {
+            self.record(&Entry::EntriesGaveWay { at: self.clock.now().as_millis(), count });
+        }
     }
 
     /// Waits until the entry with this index is on disk and has had its effect.
@@ -210,20 +192,19 @@ impl Engine {
         self.journal.durable(index).await;
     }
 
-    /// Whether entries have waited for the disk so long that it must be stuck.
-    fn stalled(&self) -> bool {
-        const TOO_LONG_NANOS: u64 = 2_000_000_000;
-        self.journal.waited_nanos(self.clock.now_nanos()) > TOO_LONG_NANOS
-    }
-
-    /// Whether entries reach the disk.
-    pub(crate) fn recording(&self) -> bool {
-        self.recording.load(SeqCst)
-    }
-
     /// Records something nobody waits for.
     pub(crate) fn record(&self, entry: &Entry) {
         self.append(entry, None);
+    }
+
+    /// The same for what gives way, when the room left is owed to the ends of others.
+    pub(crate) fn record_if_room(&self, entry: &Entry) {
+        if self.room.has_surplus(entry.to_bytes().len()) {
+            self.record(entry);
+        } else {
+            self.room.give_way();
+            self.stats.gave_way.fetch_add(1, Relaxed);
+        }
     }
 
     /// Records something, and what is to happen when it is on disk.
@@ -239,9 +220,7 @@ impl Engine {
             Ok(index) => index,
             Err(error) => {
                 // Only an entry beyond the ledger's size limit ends here, and all that is not ours in one is bounded.
-                tracing::error!(%error, "an entry could not be recorded");
-                self.note_disk_failure();
-                self.recording.store(false, SeqCst);
+                self.note(Part::Ledger, &Err::<(), _>(error));
                 u64::MAX
             }
         }
@@ -295,6 +274,27 @@ impl Engine {
 
     pub(crate) fn table(&self) -> &Table {
         &self.table
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The subject's name in the ledger; a new one is remembered first, which may take the disk's time.
+    pub(crate) fn pseudonym(&self, subject: &Subject) -> Result<Pseudonym, PseudonymError> {
+        if let Some(known) = self.people.known(&subject.provider, &subject.name) {
+            return Ok(known);
+        }
+        self.people_wait.begins(self.clock.now_nanos());
+        let pseudonym = self.people.pseudonym(&subject.provider, &subject.name);
+        self.people_wait.ends(self.clock.now_nanos());
+        self.note(Part::People, &pseudonym.as_ref().map(drop));
+        pseudonym
+    }
+
+    /// Since when new subjects have waited for the disk, in nanoseconds by our clock; zero if none does.
+    pub(crate) fn people_wait_since(&self) -> u64 {
+        self.people_wait.since()
     }
 
     pub(crate) fn blocks(&self) -> &Blocks {

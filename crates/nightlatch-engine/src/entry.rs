@@ -77,6 +77,13 @@ pub enum Entry {
         /// What was wrong.
         cause: String,
     },
+    /// Entries that the ends of others needed the room of were not written: cuts and refusals, while the disk was full.
+    EntriesGaveWay {
+        /// When there was room again to say so.
+        at: u64,
+        /// How many.
+        count: u64,
+    },
     /// The program started.
     Started {
         /// When.
@@ -290,6 +297,7 @@ impl Entry {
             | Entry::SubjectUnblocked(_)
             | Entry::ClockStepped { .. }
             | Entry::ClockFault { .. }
+            | Entry::EntriesGaveWay { .. }
             | Entry::Started { .. }
             | Entry::Stopped { .. } => None,
         }
@@ -308,6 +316,7 @@ impl Entry {
             | Entry::OutcomeWithheld { at, .. }
             | Entry::ClockStepped { at, .. }
             | Entry::ClockFault { at, .. }
+            | Entry::EntriesGaveWay { at, .. }
             | Entry::Started { at, .. }
             | Entry::Stopped { at } => *at,
         }
@@ -414,6 +423,19 @@ pub(crate) struct EndNote<'a> {
     pub(crate) while_down: bool,
     pub(crate) by: &'a str,
     pub(crate) cause: Option<&'a str>,
+}
+
+impl EndNote<'_> {
+    /// The same with so few words that the entry takes no more than what it was owed.
+    pub(crate) fn in_short(self) -> Self {
+        const WORDS_BYTES: usize = 40;
+        let short = |text: &'_ str| text.floor_char_boundary(WORDS_BYTES);
+        EndNote {
+            by: &self.by[..short(self.by)],
+            cause: self.cause.map(|cause| &cause[..short(cause)]),
+            ..self
+        }
+    }
 }
 
 impl SessionEnded {

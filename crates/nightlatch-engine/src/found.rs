@@ -82,6 +82,7 @@ impl Found {
             | Entry::OutcomeWithheld { .. }
             | Entry::ClockStepped { .. }
             | Entry::ClockFault { .. }
+            | Entry::EntriesGaveWay { .. }
             | Entry::Started { .. }
             | Entry::Stopped { .. } => {}
         }

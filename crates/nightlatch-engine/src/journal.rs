@@ -103,12 +103,10 @@ impl Journal {
         Ok(())
     }
 
-    /// How long entries have waited for the disk, in nanoseconds. What came in while the last were written begins anew.
-    pub(crate) fn waited_nanos(&self, now_nanos: u64) -> u64 {
-        match self.since.load(SeqCst) {
-            0 => 0,
-            since => now_nanos.saturating_sub(since),
-        }
+    /// Since when entries have waited for the disk, in nanoseconds by our clock; zero if none does. What came in while the last
+    /// were written begins anew.
+    pub(crate) fn waits_since(&self) -> u64 {
+        self.since.load(SeqCst)
     }
 
     /// Every entry below this index is on disk and has had its effect on the table.

@@ -13,7 +13,8 @@
 //! | a deadline comes while nobody asks | `deadlines`, `wheel` |
 //! | a session ends | `end`, `limits`, `block` |
 //! | it is on the record | `entry`, `journal` |
-//! | it survives a restart | `slots`, `upkeep`, `found`, `recover`, `room` |
+//! | it survives a restart | `slots`, `upkeep`, `found`, `recover` |
+//! | something fails | `health`, `room` |
 //!
 //! What never lives here: a protocol. How something open is cut is the business of the enforcement points.
 
@@ -26,6 +27,7 @@ mod end;
 mod engine;
 mod entry;
 mod found;
+mod health;
 mod journal;
 mod limits;
 mod permit;
@@ -49,8 +51,9 @@ pub use block::{Block, BlockOrder};
 pub use check::{Admission, Refusal};
 pub use clock::{Clock, ClockFault, ClockStep};
 pub use end::EndOrder;
-pub use engine::{Engine, Health};
+pub use engine::Engine;
 pub use entry::{BlockRecord, Cut, Entry, EntryError, PolicyRecord, SessionEnded, SessionStarted};
+pub use health::{Fault, Health, Part, Stops};
 pub use limits::Lower;
 pub use permit::{CutNote, Permit};
 pub use recover::{OpenError, Recovery};

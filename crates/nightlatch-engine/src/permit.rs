@@ -101,7 +101,7 @@ impl Permit {
         let now_nanos = self.engine.clock().now_nanos();
         let lateness_us = now_nanos.saturating_sub(end.at.as_nanos()) / 1_000;
         self.engine.stats().cuts(note.channel).observe(lateness_us);
-        self.engine.record(&Entry::Cut(Cut {
+        self.engine.record_if_room(&Entry::Cut(Cut {
             session: self.session.facts.id.to_string(),
             subject: self.session.facts.pseudonym.clone(),
             reason: end.reason.code().to_owned(),

@@ -169,10 +169,8 @@ impl Engine {
         if snapshot_at > opened.entries {
             return Err(OpenError::LedgerSetBack { snapshot: snapshot_at, ledger: opened.entries });
         }
-        let disk = Disk { slots, time, snapshot_at, signed_at: 0 };
-        let segment_bytes = options.segment_bytes;
-        let engine =
-            Engine::of(Parts { node, keys, clock, policy, ledger, segment_bytes, people, disk, data });
+        let disk = Disk { slots, time, snapshot_at, snapshot_tried_at: 0, signed_at: 0 };
+        let engine = Engine::of(Parts { node, keys, clock, policy, ledger, people, disk, data });
 
         let mut found = Found::default();
         for record in reading.snapshot.into_iter().flat_map(|snapshot| snapshot.records) {
@@ -311,6 +309,8 @@ impl Engine {
             self.forget_later(session);
             return;
         }
+        // Its end is appended below, or owed from now on.
+        self.room().owe();
         if let Some(block) = &known.blocked
             && self.end_as_blocked(session, block, recovery)
         {
@@ -331,7 +331,6 @@ impl Engine {
                 }
                 Verdict::Allow { .. } => {
                     recovery.live += 1;
-                    self.room().owe();
                     self.arm(session);
                     return;
                 }

@@ -86,6 +86,7 @@ impl Drop for Vital {
 fn keep_time(engine: &Engine, stopping: &AtomicBool) {
     engine.timed_by_this_thread();
     while !stopping.load(SeqCst) {
+        engine.watch();
         let wait = match engine.turn() {
             Some(next) => Duration::from_nanos(next.as_nanos().saturating_sub(engine.clock().now_nanos())),
             None => LONGEST_SLEEP,
@@ -101,8 +102,8 @@ fn keep_record(engine: &Engine, stopping: &AtomicBool) {
             thread::park_timeout(LONGEST_SLEEP);
             continue;
         }
-        if let Err(error) = engine.commit() {
-            tracing::error!(%error, "entries wait: the ledger could not be written");
+        // What fails is said where it is noted.
+        if engine.commit().is_err() {
             thread::park_timeout(RETRY_AFTER);
         }
     }

@@ -112,8 +112,10 @@ impl Slots {
         if changed.is_empty() {
             return Ok(());
         }
-        store.write(&changed)?;
+        // On a full disk there may be no room for the newest, and there is for the others.
+        let written = store.write(&changed);
         store.sync()?;
+        written?;
         let mut state = self.state();
         for (index, word) in changed {
             // A place that changed hands meanwhile begins with nothing flushed.

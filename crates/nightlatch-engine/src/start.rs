@@ -111,7 +111,7 @@ impl Engine {
     /// # Errors
     /// See [`StartError`], which says whose fault it is.
     pub fn start(&self, start: Start) -> Result<Starting, StartError> {
-        if !self.recording() {
+        if !self.may_start() {
             return Err(StartError::NotRecording);
         }
         let groups_bytes = start.groups.iter().map(String::len).sum();
@@ -129,7 +129,7 @@ impl Engine {
             return Err(StartError::AuthenticationTooOld);
         }
         let (token, id) = (Token::new()?, secret::session_id()?);
-        let pseudonym = self.people().pseudonym(&start.subject.provider, &start.subject.name)?.to_string();
+        let pseudonym = self.pseudonym(&start.subject)?.to_string();
         let slot = self.slots().take();
         let facts = Facts {
             id,
@@ -150,25 +150,23 @@ impl Engine {
         let entry = SessionStarted::of(&session, start.cause, now, &|rule| self.rules().name(rule));
         let entry = Entry::SessionStarted(Box::new(entry));
         let bytes = entry.to_bytes().len();
-        if bytes > PAYLOAD_BYTES_MAX || !self.room().has_room_for(bytes) {
-            self.slots().give_back(slot);
-            return match bytes > PAYLOAD_BYTES_MAX {
-                true => Err(StartError::GroupsTooLarge(groups_bytes)),
-                false => Err(StartError::NotRecording),
-            };
-        }
-        let unblocked = match self.blocks().unblocked(&session.facts.pseudonym) {
-            Ok(unblocked) => unblocked,
-            Err(block) => {
-                self.slots().give_back(slot);
-                return Err(StartError::Blocked(block.entry));
-            }
-        };
-        self.room().owe();
-        let index = self.append(&entry, Some(Then::Admit(Arc::clone(&session))));
-        drop(unblocked);
+        let appended = self.append_start(&session, &entry, bytes);
+        let index = appended.inspect_err(|_| self.slots().give_back(slot))?;
         self.stats().started.fetch_add(1, Relaxed);
         Ok(Starting { session, token, index })
+    }
+
+    /// Appends a start, if there is room for it and its end, and its subject is not blocked.
+    fn append_start(&self, session: &Arc<Session>, entry: &Entry, bytes: usize) -> Result<u64, StartError> {
+        if bytes > PAYLOAD_BYTES_MAX {
+            return Err(StartError::GroupsTooLarge(session.facts.groups.iter().map(String::len).sum()));
+        }
+        let unblocked = self.blocks().unblocked(&session.facts.pseudonym);
+        let _unblocked = unblocked.map_err(|block| StartError::Blocked(block.entry))?;
+        if !self.room().owe_if_left(bytes) {
+            return Err(StartError::NotRecording);
+        }
+        Ok(self.append(entry, Some(Then::Admit(Arc::clone(session)))))
     }
 
     /// The parent, decided on at `now`: one whose deadline has passed is over, whether or not anybody noticed.

@@ -108,6 +108,8 @@ pub struct Stats {
     pub clock_steps: AtomicU64,
     /// Writes to disk that failed.
     pub disk_failures: AtomicU64,
+    /// Entries that gave way to the ends of others while the disk was full.
+    pub gave_way: AtomicU64,
 }
 
 impl Stats {

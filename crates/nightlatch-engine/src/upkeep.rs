@@ -7,6 +7,7 @@ use crate::{
     clock::ClockStep,
     engine::Engine,
     entry::{BlockRecord, Entry, SessionStarted},
+    health::Part,
     session::Session,
 };
 use nightlatch_core::Span;
@@ -24,6 +25,7 @@ pub(crate) struct Disk {
     pub(crate) slots: nightlatch_store::Slots,
     pub(crate) time: ReservationFile,
     pub(crate) snapshot_at: u64,
+    pub(crate) snapshot_tried_at: u64,
     pub(crate) signed_at: u64,
 }
 
@@ -58,14 +60,41 @@ pub(crate) struct SessionRecord {
 
 impl Engine {
     /// One round of upkeep.
+    ///
+    /// What failed before is tried again here, if nothing else asks for it: a disk that is back is noticed without a start.
     pub fn upkeep(&self) {
-        self.reserve_time(false);
+        self.round_begins();
         self.note_clock_step();
+        self.reserve_time(false);
         self.flush_activity();
         self.forget_ended(self.clock().now().minus(ENDED_KEPT));
+        self.remember_people();
+        if self.is_at_fault(Part::Ledger) {
+            // It says by itself what comes of it.
+            let _ = self.commit();
+        } else {
+            self.measure_room();
+        }
         self.sign();
-        if self.journal().done() >= self.disk().snapshot_at + SNAPSHOT_EVERY {
+        if self.snapshot_is_due() {
             self.snapshot();
+        }
+        self.round_ends();
+    }
+
+    /// After the ledger has grown; after one that failed, when it has grown some more, so that a full disk is not written to without end.
+    fn snapshot_is_due(&self) -> bool {
+        const AFTER_FAILURE: u64 = SNAPSHOT_EVERY / 10;
+        let disk = self.disk();
+        self.journal().done() >= disk.snapshot_at + SNAPSHOT_EVERY
+            && self.journal().done() >= disk.snapshot_tried_at + AFTER_FAILURE
+    }
+
+    /// Puts the file of people right, if a new subject could not be remembered.
+    fn remember_people(&self) {
+        if self.is_at_fault(Part::People) {
+            let mended = self.people().mend();
+            self.note(Part::People, &mended);
         }
     }
 
@@ -88,10 +117,10 @@ impl Engine {
         if stored.is_ok() {
             self.clock().keep(&reservation);
         }
-        self.say(stored, "the time reservation could not be written");
+        self.note(Part::Time, &stored);
     }
 
-    fn note_clock_step(&self) {
+    pub(crate) fn note_clock_step(&self) {
         let Some(step) = self.clock().watch() else { return };
         let (direction, by_nanos) = match step {
             ClockStep::Forward { by_nanos } => ("forward", by_nanos),
@@ -112,7 +141,7 @@ impl Engine {
         let mut disk = self.disk();
         let flushed = self.slots().flush(&mut disk.slots);
         drop(disk);
-        self.say(flushed, "last activity could not be written");
+        self.note(Part::Activity, &flushed);
     }
 
     /// Signs a checkpoint if the ledger has grown.
@@ -125,7 +154,7 @@ impl Engine {
         if signed.is_ok() {
             self.disk().signed_at = size;
         }
-        self.say(signed.map(drop), "the checkpoint could not be written");
+        self.note(Part::Checkpoint, &signed.map(drop));
     }
 
     /// Writes the table down, so that the next start need not read the whole ledger.
@@ -139,10 +168,13 @@ impl Engine {
         let sessions = sessions.map(|session| Kept::Session(Box::new(self.session_record(&session, size))));
         let records = blocks.chain(sessions);
         let written = snapshot::write(self.data().snapshot(), size, records);
+        let mut disk = self.disk();
+        disk.snapshot_tried_at = size;
         if written.is_ok() {
-            self.disk().snapshot_at = size;
+            disk.snapshot_at = size;
         }
-        self.say(written, "the snapshot could not be written");
+        drop(disk);
+        self.note(Part::Snapshot, &written);
     }
 
     fn session_record(&self, session: &Session, size: u64) -> SessionRecord {
@@ -163,13 +195,6 @@ impl Engine {
 
     pub(crate) fn disk(&self) -> MutexGuard<'_, Disk> {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn say<E: std::error::Error>(&self, result: Result<(), E>, what: &str) {
-        if let Err(error) = result {
-            self.note_disk_failure();
-            tracing::error!(%error, "{what}");
-        }
     }
 }
 

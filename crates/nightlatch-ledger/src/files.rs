@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 00000000000000000000.segment   entries from index 0; the next file is named by its own first index
-//! spare                          space for the next segment, taken from the disk ahead of need
+//! spare, spare.1, ..             space for the next segments, taken from the disk ahead of need
 //! checkpoint                     the newest signed checkpoint
 //! checkpoints                    every signed checkpoint, oldest first
 //! lock                           held by the one process that writes
@@ -18,7 +18,6 @@ use std::{
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 pub(crate) const LOCK: &str = "lock";
-pub(crate) const SPARE: &str = "spare";
 
 const SEGMENT_SUFFIX: &str = ".segment";
 const INDEX_DIGITS: usize = 20;
@@ -26,6 +25,23 @@ const INDEX_DIGITS: usize = 20;
 /// The path of the segment whose first entry has this index.
 pub(crate) fn segment_path(dir: &Path, first: u64) -> PathBuf {
     dir.join(format!("{first:0INDEX_DIGITS$}{SEGMENT_SUFFIX}"))
+}
+
+/// The path of the spare with this number.
+pub(crate) fn spare_path(dir: &Path, number: u32) -> PathBuf {
+    match number {
+        0 => dir.join("spare"),
+        _ => dir.join(format!("spare.{number}")),
+    }
+}
+
+/// How many spares there are, numbered without a gap.
+pub(crate) fn spares(dir: &Path) -> io::Result<u32> {
+    let mut number = 0;
+    while spare_path(dir, number).try_exists()? {
+        number += 1;
+    }
+    Ok(number)
 }
 
 /// The first indexes of all segments in a directory, in order, without a gap that is not there.

@@ -188,13 +188,16 @@ impl Ledger {
 
     /// The bytes that can still be written without asking the disk for more, less what is pending.
     ///
-    /// An entry takes its payload and about 10 bytes; each commit takes 64 more. Also tries again to take a spare
-    /// segment from the disk if there is none, and so waits for a commit that is under way.
+    /// `owed` is what will have to be written whatever happens, in bytes as they stand in segments: an entry takes its payload
+    /// and about 10 bytes; each commit takes 64 more, and up to an eighth of a segment stays empty at its end. Tries to take so many
+    /// segments from the disk that `owed` and one more have their place, gives back what is too much, and waits for a commit that is
+    /// under way.
     #[must_use]
-    pub fn reserve(&self) -> u64 {
+    pub fn reserve(&self, owed: u64) -> u64 {
         let mut committer = lock(&self.writer);
         let unfinished = committer.unfinished.as_ref().map_or(0, |block| block.bytes().len() as u64);
-        committer.writer.reserve().saturating_sub(unfinished + lock(&self.pending).bytes())
+        let pending = unfinished + lock(&self.pending).bytes();
+        committer.writer.reserve(owed.saturating_add(pending)).saturating_sub(pending)
     }
 
     /// Reads one durable entry. Blocks for the disk, and steps over up to 255 other entries to find it.

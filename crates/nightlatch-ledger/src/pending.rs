@@ -15,6 +15,10 @@ use crate::{
 
 /// A chunk is not made longer than this, whatever the size of a segment.
 const CHUNK_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Nor longer than this part of a segment, as far as segments are of a size for use: a chunk that does not fit leaves the end of a
+/// segment empty, and that must not be much of it.
+const CHUNKS_IN_SEGMENT: u64 = 8;
+const CHUNK_BYTES_LEAST: u64 = 4096;
 
 /// What waits for the next commit.
 #[derive(Debug)]
@@ -27,7 +31,8 @@ pub(crate) struct Pending {
 impl Pending {
     /// Nothing waits, and the next entry has index `next`.
     pub(crate) fn new(next: u64, segment_bytes: u64) -> Self {
-        let chunk_bytes_max = usize::try_from(segment_bytes).unwrap_or(usize::MAX).min(CHUNK_BYTES_MAX);
+        let part = (segment_bytes / CHUNKS_IN_SEGMENT).max(CHUNK_BYTES_LEAST).min(segment_bytes);
+        let chunk_bytes_max = usize::try_from(part).unwrap_or(usize::MAX).min(CHUNK_BYTES_MAX);
         Self { next, chunk_bytes_max, chunks: VecDeque::new() }
     }
 

@@ -1,8 +1,9 @@
 //! Putting blocks into segments, so that any step may fail and be done again.
 //!
-//! A segment's space is taken from the disk when the segment is begun, and a spare for the one after it at once, so
-//! that a disk that fills up does not stop the ledger on the spot: what is left in both is the room that sessions which
-//! have started can count on to be ended on the record.
+//! A segment's space is taken from the disk when the segment is begun, and at least one spare for the one after it at once, so
+//! that a disk that fills up does not stop the ledger on the spot. Whoever keeps the ledger says how much it owes, in
+//! entries that will have to be written whatever happens; there are always as many spares as that takes, or the disk is full.
+//! Spares that are not needed any more are given back, one at a time and not the last.
 //!
 //! Order matters when a segment is full: it is cut to its last block, and that is on the disk, before the next file
 //! gets its name. So a second file proves that everything in the first had been finished.
@@ -17,7 +18,7 @@ use std::{
 use crate::{
     block::HEADER_BYTES,
     disk::Disk,
-    files::{self, SPARE},
+    files,
     scan::{Block, Tail},
 };
 
@@ -33,7 +34,8 @@ pub(crate) struct Writer {
     offset: u64,
     /// Bytes of the segment that have a place on the disk.
     capacity: u64,
-    spare: bool,
+    /// Spares, numbered from 0: files of which every byte has a place on the disk.
+    spares: u32,
 }
 
 /// Why a block is not on the disk.
@@ -83,9 +85,15 @@ impl Writer {
             file,
             offset: tail.offset,
             capacity,
-            spare: false,
+            spares: 0,
         };
-        writer.reserve();
+        // What a run before had in hand is taken over: what is owed is not known yet. One that has not all its place, as in a copy
+        // made by hand, is none if the disk is full.
+        let left = files::spares(dir)?;
+        while writer.spares < left.max(1) && writer.make_spare().is_ok() {}
+        for number in writer.spares..left {
+            let _ = fs::remove_file(files::spare_path(dir, number));
+        }
         Ok(writer)
     }
 
@@ -104,23 +112,42 @@ impl Writer {
         Ok(place)
     }
 
-    /// Tries to have a spare segment; gives the bytes that can be written without asking the disk for more.
-    pub(crate) fn reserve(&mut self) -> u64 {
-        if !self.spare {
-            self.spare = self.make_spare().is_ok();
+    /// Tries to have a segment to spare beyond `owed` bytes; gives the bytes that can be written without asking the disk for more.
+    pub(crate) fn reserve(&mut self, owed: u64) -> u64 {
+        let here = self.capacity - self.offset;
+        let wanted = 1 + owed.saturating_sub(here).div_ceil(self.segment_bytes);
+        while u64::from(self.spares) < wanted && self.make_spare().is_ok() {}
+        // One more than is wanted is kept, so that a number of sessions that goes up and down does not make and remove files.
+        if u64::from(self.spares) > wanted + 1 {
+            // One that cannot be removed stays in hand.
+            let last = files::spare_path(&self.dir, self.spares - 1);
+            self.spares -= u32::from(fs::remove_file(last).is_ok());
         }
         self.room()
     }
 
     /// Bytes that can be written without asking the disk for more.
     pub(crate) fn room(&self) -> u64 {
-        self.capacity - self.offset + if self.spare { self.segment_bytes } else { 0 }
+        self.capacity - self.offset + self.segment_bytes * u64::from(self.spares)
     }
 
-    fn make_spare(&self) -> io::Result<()> {
-        let file = files::open_or_create(&self.dir.join(SPARE))?;
-        self.disk.allocate(&file, self.segment_bytes)?;
-        self.disk.sync(&file)
+    fn make_spare(&mut self) -> io::Result<()> {
+        let path = files::spare_path(&self.dir, self.spares);
+        let file = files::open_or_create(&path)?;
+        let made = self.disk.allocate(&file, self.segment_bytes).and_then(|()| self.disk.sync(&file));
+        match made {
+            Ok(()) => self.spares += 1,
+            // What there was of it is of use to others.
+            Err(_) => fs::remove_file(path)?,
+        }
+        made
+    }
+
+    /// Gives the last spare the name of a segment.
+    fn use_spare(&mut self, path: &Path) -> io::Result<()> {
+        fs::rename(files::spare_path(&self.dir, self.spares - 1), path)?;
+        self.spares -= 1;
+        Ok(())
     }
 
     /// Goes over to a segment that has `length` bytes for the block that begins with entry `first`.
@@ -132,9 +159,8 @@ impl Writer {
             self.file.sync_all()?;
 
             let path = files::segment_path(&self.dir, first);
-            if self.spare && !path.try_exists()? {
-                fs::rename(self.dir.join(SPARE), &path)?;
-                self.spare = false;
+            if self.spares > 0 && !path.try_exists()? {
+                self.use_spare(&path)?;
             }
             let file = files::open_or_create(&path)?;
             self.disk.allocate(&file, capacity)?;
@@ -146,7 +172,6 @@ impl Writer {
             self.disk.allocate(&self.file, capacity)?;
         }
         self.capacity = capacity;
-        self.reserve();
         Ok(())
     }
 }

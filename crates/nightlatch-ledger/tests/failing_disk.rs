@@ -170,13 +170,13 @@ fn on_the_record_is_an_end_that_has_its_room_though_the_disk_is_full() {
     let disk = Arc::new(FullDisk(Mutex::new(false)));
     let (ledger, _) = Ledger::open_on(disk.clone(), &house.dir(), OPTIONS, house.signer()).unwrap();
     *disk.0.lock().unwrap() = true;
-    let mut last = ledger.reserve();
+    let mut last = ledger.reserve(0);
     assert_eq!(last, 1400);
     while last >= 64 + 10 + 40 {
         ledger.append(&[1; 40]).unwrap();
         ledger.commit().unwrap();
-        assert!(ledger.reserve() < last);
-        last = ledger.reserve();
+        assert!(ledger.reserve(0) < last);
+        last = ledger.reserve(0);
     }
     let written = ledger.durable();
     assert!(written >= 11, "only {written}");

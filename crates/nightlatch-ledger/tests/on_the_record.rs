@@ -123,9 +123,9 @@ fn on_the_record_is_written_by_one_ledger_at_a_time() {
 fn on_the_record_has_room_taken_in_advance() {
     let house = House::new();
     let (ledger, _) = Ledger::open(&house.dir(), Options { segment_bytes: 4096 }, house.signer()).unwrap();
-    assert_eq!(ledger.reserve(), 2 * 4096);
+    assert_eq!(ledger.reserve(0), 2 * 4096);
     ledger.append(&[0; 90]).unwrap();
-    assert_eq!(ledger.reserve(), 2 * 4096 - 64 - 100);
+    assert_eq!(ledger.reserve(0), 2 * 4096 - 64 - 100);
     ledger.commit().unwrap();
-    assert_eq!(ledger.reserve(), 2 * 4096 - 64 - 100);
+    assert_eq!(ledger.reserve(0), 2 * 4096 - 64 - 100);
 }

@@ -5,7 +5,7 @@
 //! is labelled by session, subject, route or address: a label is a closed list of words, so the number of series is fixed.
 
 use nightlatch_core::EndReason;
-use nightlatch_engine::{Channel, Engine, LATENESS_BOUNDS_US, Lateness};
+use nightlatch_engine::{Channel, Engine, LATENESS_BOUNDS_US, Lateness, Part};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text::encode},
@@ -114,8 +114,44 @@ const METRICS: &[Metric] = &[
         name: "nightlatch_recording",
         kind: MetricType::Gauge,
         labels: "",
-        means: "1 while entries reach the disk. At 0 no session starts; running ones are enforced all the same.",
+        means: "1 while sessions may start: all that a start promises reaches the disk, and there is room for its end. At 0 none starts; \
+                running ones are enforced all the same.",
         samples: |engine| one(Value::Gauge(f64::from(u8::from(engine.health().recording)))),
+    },
+    Metric {
+        name: "nightlatch_enforcing",
+        kind: MetricType::Gauge,
+        labels: "",
+        means: "1 while ends come on time. At 0 the program is blind: send traffic elsewhere.",
+        samples: |engine| one(Value::Gauge(f64::from(u8::from(engine.health().enforcing)))),
+    },
+    Metric {
+        name: "nightlatch_fault",
+        kind: MetricType::Gauge,
+        labels: "`part`",
+        means: "1 while something is wrong with this part; the alert. What it stops and what to do: see the runbooks.",
+        samples: |engine| parts(|part| Value::Gauge(if since(engine, part) > 0.0 { 1.0 } else { 0.0 })),
+    },
+    Metric {
+        name: "nightlatch_fault_since_timestamp_seconds",
+        kind: MetricType::Gauge,
+        labels: "`part`",
+        means: "Since when, in seconds since the Unix epoch by the gateway's clock; 0 while nothing is wrong.",
+        samples: |engine| parts(|part| Value::Gauge(since(engine, part))),
+    },
+    Metric {
+        name: "nightlatch_faults",
+        kind: MetricType::Counter,
+        labels: "`part`",
+        means: "How often something began to be wrong with this part. One that comes and goes shows here.",
+        samples: |engine| parts(|part| Value::Counter(engine.times_at_fault(part))),
+    },
+    Metric {
+        name: "nightlatch_entries_gave_way",
+        kind: MetricType::Counter,
+        labels: "",
+        means: "Cuts and refusals that were not written, because on a full disk their room is owed to the ends of others.",
+        samples: |engine| one(Value::Counter(engine.stats().gave_way.load(Relaxed))),
     },
     Metric {
         name: "nightlatch_ledger_size_entries",
@@ -240,6 +276,18 @@ fn checks(engine: &Engine) -> Vec<Sample> {
     let refused = |reason: EndReason| sample("refused", reason.code(), stats.refused(reason));
     samples.extend(EndReason::ALL.into_iter().map(refused));
     samples
+}
+
+fn parts(value: impl Fn(Part) -> Value) -> Vec<Sample> {
+    let sample = |part: Part| Sample { labels: vec![("part", part.code().to_owned())], value: value(part) };
+    Part::ALL.into_iter().map(sample).collect()
+}
+
+/// Since when a part is at fault, in seconds; 0 if it is not.
+fn since(engine: &Engine, part: Part) -> f64 {
+    let faults = engine.health().faults;
+    let fault = faults.iter().find(|fault| fault.part == part);
+    fault.map_or(0.0, |fault| fault.since.as_millis() as f64 / 1_000.0)
 }
 
 /// Counted by looking at every session, a page at a time. Timers are no measure: one may stand for a session twice.

@@ -166,6 +166,13 @@ impl People {
         Ok(true)
     }
 
+    /// Puts the file right after a creation or an erasure that failed, if that is needed. Nobody is created or erased by it.
+    ///
+    /// After an error the file is as it was, and so is everybody who is known.
+    pub fn mend(&self) -> Result<(), FileError> {
+        self.rows().mend()
+    }
+
     /// Creates a person who was not known a moment ago.
     fn create(&self, provider: &str, name: &str) -> Result<Pseudonym, PseudonymError> {
         let mut rows = self.rows();

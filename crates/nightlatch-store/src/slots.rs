@@ -88,7 +88,7 @@ impl Slots {
     /// Not durable until [`Slots::sync`]. Each record is written whole, the call is not: after an error some words are
     /// written and some are not. Idempotent: repeat it with the same words. Slots that stand next to each other go in
     /// one write. Room for a new highest index is taken from the disk first, so a full disk shows there and not at a
-    /// later write to a slot that exists (on a file system that can reserve).
+    /// later write to a slot that exists (on a file system that can reserve); those that have their room are written all the same.
     pub fn write(&mut self, words: &[(u32, u64)]) -> Result<(), FileError> {
         self.sorted.clear();
         self.sorted.extend_from_slice(words);
@@ -101,10 +101,12 @@ impl Slots {
             same
         });
         let Some(&(highest, _)) = self.sorted.last() else { return Ok(()) };
-        if u64::from(highest) >= self.room_slots {
-            self.grow(u64::from(highest) + 1)?;
-        }
-        for neighbours in self.sorted.chunk_by(|left, right| left.0.checked_add(1) == Some(right.0)) {
+        let grown = match u64::from(highest) >= self.room_slots {
+            true => self.grow(u64::from(highest) + 1),
+            false => Ok(()),
+        };
+        let fits = self.sorted.partition_point(|&(index, _)| u64::from(index) < self.room_slots);
+        for neighbours in self.sorted[..fits].chunk_by(|left, right| left.0.checked_add(1) == Some(right.0)) {
             self.run.clear();
             for &(index, word) in neighbours {
                 self.run.extend_from_slice(&encode(index, word));
@@ -112,7 +114,7 @@ impl Slots {
             let at = u64::from(neighbours[0].0) * RECORD_BYTES as u64;
             self.file.write_all_at(&self.run, at).map_err(failed("write", &self.path))?;
         }
-        Ok(())
+        grown
     }
 
     /// Makes every word written so far durable.

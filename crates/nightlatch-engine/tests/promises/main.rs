@@ -4,6 +4,7 @@
 mod blocked;
 mod common;
 mod fail_closed;
+mod faults;
 mod never_early;
 mod never_late;
 mod never_longer;

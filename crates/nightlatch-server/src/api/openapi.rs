@@ -52,7 +52,7 @@ use utoipa::{
         session_end::EndedView, session_end::EndedSession, view::SessionView, view::LimitsView, view::DeadlineView,
         view::EndView, subject_block::BlockBody, subject_block::BlockView, subject_block::BlockedView,
         subject_block::LiftedView, subject_block::BlockPage, check::CheckBody, check::CheckView, policy::PolicyView, ledger::EntryPage, record::EntryView,
-        ledger::InclusionView, ledger::ConsistencyView, health::HealthView, problem::ProblemBody,
+        ledger::InclusionView, ledger::ConsistencyView, health::HealthView, health::FaultView, problem::ProblemBody,
     )),
     tags(
         (name = "sessions", description = "Start, look at and end sessions."),

@@ -11,10 +11,10 @@ use super::{
     problem::{Code, Problem, ProblemBody},
     view::{DeadlineView, LimitsView, SessionView},
 };
-use crate::words::{read_instant, read_span};
+use crate::words::{instant, read_instant, read_span};
 use axum::{Json, extract::State, http::StatusCode};
 use nightlatch_core::{Kind, SessionId, Subject};
-use nightlatch_engine::{Start, StartError, Tighter};
+use nightlatch_engine::{Start, StartError, Stops, Tighter};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -102,8 +102,10 @@ pub(crate) async fn start(
     let provider = by.caller.provider();
     let order = order(&state, &provider, body)?;
     // A subject seen for the first time is written to disk, and its name must not be lost.
-    let starting =
-        state.on_disk(move |state| state.engine().start(order)).await?.map_err(|error| refused(&error))?;
+    let starting = state
+        .on_disk(move |state| state.engine().start(order))
+        .await?
+        .map_err(|error| refused(&state, &error))?;
     let known = tokio::time::timeout(DISK_WAIT, starting.known(state.engine())).await;
     let (session, token) = known.map_err(|_| {
         Problem::new(
@@ -152,14 +154,14 @@ fn continued(state: &ApiState, subject: &Subject, text: &str) -> Result<SessionI
     })
 }
 
-fn refused(error: &StartError) -> Problem {
+fn refused(state: &ApiState, error: &StartError) -> Problem {
     let code = match error {
         StartError::AuthenticatedInTheFuture { .. } => Code::FutureAuthentication,
         StartError::AuthenticationTooOld => Code::OldAuthentication,
         StartError::ParentNotLive(_) => Code::NotFound,
         StartError::GroupsTooLarge(_) => Code::GroupsTooLarge,
         StartError::Blocked(_) => Code::SubjectBlocked,
-        StartError::NotRecording => Code::NotRecording,
+        StartError::NotRecording => return Problem::new(Code::NotRecording, not_recording(state)),
         StartError::People(_) | StartError::Random(_) => {
             tracing::error!(%error, "a session could not be started");
             return Problem::new(
@@ -169,4 +171,16 @@ fn refused(error: &StartError) -> Problem {
         }
     };
     Problem::new(code, error.to_string())
+}
+
+/// What is wrong, and since when.
+fn not_recording(state: &ApiState) -> String {
+    let faults = state.engine().health().faults;
+    let stops = faults.iter().find(|fault| fault.part.stops() != Stops::Nothing);
+    stops.map_or_else(
+        || StartError::NotRecording.to_string(),
+        |fault| {
+            format!("{}, since {}; running sessions are enforced", fault.part.means(), instant(fault.since))
+        },
+    )
 }

@@ -82,6 +82,7 @@ fn take(engine: &Engine, index: u64, entry: Entry, endings: &mut BTreeMap<String
         Entry::LimitsLowered { .. }
         | Entry::ClockFault { .. }
         | Entry::Started { .. }
+        | Entry::EntriesGaveWay { .. }
         | Entry::SubjectBlocked(_)
         | Entry::SubjectUnblocked(_)
         | Entry::Stopped { .. } => {}

@@ -98,6 +98,11 @@ impl Rows {
         Ok(())
     }
 
+    /// Copies the good lines into a new file, if anything may stand behind them.
+    pub(super) fn mend(&mut self) -> Result<(), FileError> {
+        if self.suspect { self.rewrite(None, b"") } else { Ok(()) }
+    }
+
     /// Puts a file without the row of `erased` in the place of this one, durable when this returns.
     pub(super) fn rewrite_without(&mut self, erased: &Pseudonym) -> Result<(), FileError> {
         self.rewrite(Some(erased), b"")
