@@ -1,9 +1,17 @@
-//! What the measurements share: a table full of sessions, and how figures are taken and told.
+//! What the measurements share: a table full of sessions, the program in a process of its own, and how figures are taken and told.
 //!
 //! Nothing is asserted anywhere in here: the figures are for reading, and their worth is that of the machine. So each measurement
 //! also takes its floor or a peer in the same run, and the ratio of the two is what carries over to other machines.
 
-#![allow(clippy::expect_used, reason = "a measurement stops when it cannot measure")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a measurement stops when it cannot measure"
+)]
+
+pub mod process;
+pub mod program;
 
 use nightlatch_core::{Kind, Limits, Policy, Span, Subject, Time};
 use nightlatch_engine::{Engine, OsTime, Recovery, Session, Start, Tighter, Token};

@@ -84,9 +84,22 @@ fn lint() -> Result<(), String> {
     tidy::run()
 }
 
+/// Measures with one of the programs of `bench/`; what else it takes is installed or built first.
 fn bench(arguments: &[String]) -> Result<(), String> {
-    let name = arguments.first().map_or("lateness", String::as_str);
-    run::cargo(&["run", "--quiet", "--release", "--package", "nightlatch-bench", "--bin", name])
+    let (name, rest) =
+        arguments.split_first().map_or(("lateness", &[][..]), |(name, rest)| (name.as_str(), rest));
+    if name == "gateway" {
+        tools::apt("nginx", "nginx")?;
+        tools::apt("wrk", "wrk")?;
+        tools::apt("h2load", "nghttp2-client")?;
+        tools::apt("curl", "curl")?;
+    }
+    if ["gateway", "websockets"].contains(&name) {
+        run::cargo(&["build", "--release", "--package", "nightlatch-server"])?;
+    }
+    let mut line = vec!["run", "--quiet", "--release", "--package", "nightlatch-bench", "--bin", name, "--"];
+    line.extend(rest.iter().map(String::as_str));
+    run::cargo(&line)
 }
 
 fn simulate(arguments: &[String]) -> Result<(), String> {
