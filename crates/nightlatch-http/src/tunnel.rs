@@ -12,27 +12,28 @@
 
 use crate::{
     gate::{Gate, Guarded},
-    websocket::{
-        close::{CloseCode, close_frame},
-        frames::FrameTracker,
-    },
+    websocket::close::{CloseCode, close_frame},
 };
 use bytes::Bytes;
+use flow::Flow;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use nightlatch_core::Activity;
 use nightlatch_engine::End;
-use std::{future::pending, io, sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
-    sync::OwnedSemaphorePermit,
-    time::timeout,
+use std::{
+    future::poll_fn,
+    io,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
 };
+use tokio::{io::AsyncWriteExt, sync::OwnedSemaphorePermit, task::yield_now, time::timeout};
+
+mod flow;
 
 type Socket = TokioIo<Upgraded>;
 
-/// Bytes read at once, a direction.
-const CHUNK: usize = 16 * 1024;
 /// How long both sides may take to close after a cut.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// The cut, for the record.
@@ -51,118 +52,57 @@ pub(crate) struct Tunnel {
     pub(crate) seat: Arc<OwnedSemaphorePermit>,
 }
 
-/// A direction between two upgraded connections.
-type Halves = Direction<ReadHalf<Socket>, WriteHalf<Socket>>;
-
-/// One direction: what was read and not yet taken, and where in the frames the taken bytes end.
-struct Direction<R, W> {
-    from: R,
-    to: W,
-    gate: Arc<Gate>,
-    frames: FrameTracker,
-    framing: bool,
-    /// Whether the bytes are WebSocket's frames at all; of others every one is as good as any.
-    framed: bool,
-    buffer: Box<[u8]>,
-    filled: usize,
-    taken: usize,
+/// The two sides and the two directions between them.
+struct Relay {
+    client: Socket,
+    upstream: Socket,
+    down: Flow,
+    up: Flow,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Direction<R, W> {
-    fn new(from: R, to: W, gate: &Arc<Gate>, framed: bool) -> Direction<R, W> {
-        Direction {
-            from,
-            to,
-            gate: Arc::clone(gate),
-            frames: FrameTracker::default(),
-            framing: framed,
-            framed,
-            buffer: vec![0; CHUNK].into_boxed_slice(),
-            filled: 0,
-            taken: 0,
-        }
+impl Relay {
+    /// Relays until both sides have said their last, or one breaks.
+    fn poll(&mut self, guarded: &Guarded, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Relay { client, upstream, down, up } = self;
+        let down = down.poll_relay(upstream, client, guarded, cx)?;
+        let up = up.poll_relay(client, upstream, guarded, cx)?;
+        if down.is_ready() && up.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    /// Relays until the source ends. `count` hears of data frames as they pass; it says no when nothing may pass.
-    async fn pump(&mut self, guarded: &Guarded, activity: Activity) -> io::Result<()> {
-        loop {
-            self.filled = self.from.read(&mut self.buffer).await?;
-            self.taken = 0;
-            if self.filled == 0 {
-                return self.to.shutdown().await;
-            }
-            while self.taken < self.filled {
-                if guarded.permit.ask().is_err() {
-                    // Nothing more passes. Who waits for the end will cut.
-                    return pending().await;
-                }
-                self.gate.put();
-                let taken = self.to.write(&self.buffer[self.taken..self.filled]).await?;
-                let counts = self.follow(taken);
-                self.taken += taken;
-                if counts && activity == Activity::Active {
-                    // If it is over by now, the next question finds it so.
-                    let _ = guarded.permit.touch();
-                }
-            }
-            self.to.flush().await?;
-        }
-    }
-
-    /// Follows the frames in bytes that are being taken; whether there is a data frame among them. Once nobody can say where a
-    /// frame ends, none is counted any more, and the cut will be a reset.
-    fn follow(&mut self, taken: usize) -> bool {
-        if !self.framed {
-            return true;
-        }
-        let fed = self.frames.feed(&self.buffer[self.taken..self.taken + taken]);
-        self.framing = fed.is_ok();
-        fed.is_ok_and(|fed| fed.data_frames > 0)
-    }
-
-    /// Reads on and throws it away until the peer has closed too, so that its last words do not meet a closed socket.
-    async fn drain(&mut self) {
-        let mut next = self.frames.feed(&self.buffer[self.taken..self.filled]);
-        while next.is_ok() && !self.frames.close_seen() {
-            next = match self.from.read(&mut self.buffer).await {
-                Ok(read @ 1..) => self.frames.feed(&self.buffer[..read]),
-                _ => return,
-            };
-        }
-    }
-
-    /// Whether a frame of ours may follow what has left.
-    fn between_frames(&self) -> bool {
-        self.framing && self.frames.at_boundary() && !self.frames.close_seen()
+    /// Waits until both sides have closed.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let down = self.down.poll_drain(&mut self.upstream, cx);
+        let up = self.up.poll_drain(&mut self.client, cx);
+        ready!(down);
+        up
     }
 }
 
 impl Tunnel {
     /// Relays between the two until either leaves or the session ends.
     pub(crate) async fn run(self, client: Upgraded, upstream: Upgraded) {
-        let (client_read, client_write) = tokio::io::split(TokioIo::new(client));
-        let (upstream_read, upstream_write) = tokio::io::split(TokioIo::new(upstream));
-        let mut down = Direction::new(upstream_read, client_write, &self.client_gate, self.framed);
-        let mut up = Direction::new(client_read, upstream_write, &self.upstream_gate, self.framed);
+        let mut relay = Relay {
+            client: TokioIo::new(client),
+            upstream: TokioIo::new(upstream),
+            down: Flow::new(&self.client_gate, Activity::Passive, self.framed),
+            up: Flow::new(&self.upstream_gate, self.activity, self.framed),
+        };
         let end = {
-            let both = async {
-                let (down, up) =
-                    (down.pump(&self.guarded, Activity::Passive), up.pump(&self.guarded, self.activity));
-                tokio::try_join!(down, up)
-            };
-            tokio::select! {
-                biased;
-                end = self.guarded.permit.ended() => Some(end),
-                _ = both => None,
-            }
+            let mut over = pin!(self.guarded.permit.ended());
+            // The end first: what is over relays nothing more.
+            poll_fn(|cx| match over.as_mut().poll(cx) {
+                Poll::Ready(end) => Poll::Ready(Some(end)),
+                Poll::Pending => relay.poll(&self.guarded, cx).map(|_| None),
+            })
+            .await
         };
         let _seat = Arc::clone(&self.seat);
         match end {
-            Some(end) => self.cut(end, down, up).await,
+            Some(end) => self.cut(end, relay).await,
             // A gate noticed the end before we did, and refused.
             None if !self.guarded.may_pass() => {
                 let end = self.guarded.permit.ended().await;
-                self.cut(end, down, up).await;
+                self.cut(end, relay).await;
             }
             // Closed by one of the two, or broken: what is left of it goes with us.
             None => {}
@@ -170,30 +110,32 @@ impl Tunnel {
     }
 
     /// Ends both sides: in words where a frame may stand, else by a reset, and then at once.
-    async fn cut(self, end: End, mut down: Halves, mut up: Halves) {
+    async fn cut(self, end: End, mut relay: Relay) {
         let reason = end.reason.code();
-        let to_client = close_frame(CloseCode::TIMEOUT, reason, None);
-        let to_application = crate::random_mask()
-            .filter(|_| up.between_frames())
-            .map(|mask| close_frame(CloseCode::TIMEOUT, reason, Some(mask)));
-        self.upstream_gate.open();
-        let client_told = down.between_frames()
+        let client_told = relay.down.between_frames()
             && self.client_gate.last_words(&self.guarded, CLOSE_HOW)
-            && say(&mut down.to, &to_client).await.is_ok();
+            && say(&mut relay.client, &close_frame(CloseCode::TIMEOUT, reason, None)).await.is_ok();
+        self.upstream_gate.open();
+        let to_application = crate::random_mask()
+            .filter(|_| relay.up.between_frames())
+            .map(|mask| close_frame(CloseCode::TIMEOUT, reason, Some(mask)));
         if !client_told {
             self.client_gate.reset(Some(self.guarded));
-            // With both halves gone the client's socket is closed, which is the reset.
-            drop((down.to, up.from));
-            tell_application(&mut up.to, to_application, &self.upstream_gate).await;
+            // Dropped here, the client's socket is closed, which is the reset.
+            let Relay { client, mut upstream, .. } = relay;
+            drop(client);
+            tell_application(&mut upstream, to_application, &self.upstream_gate).await;
             return;
         }
-        tell_application(&mut up.to, to_application, &self.upstream_gate).await;
-        let _ = timeout(CLOSE_WITHIN, async { tokio::join!(down.drain(), up.drain()) }).await;
+        // Of many that end together every client is told before the first application is.
+        yield_now().await;
+        tell_application(&mut relay.upstream, to_application, &self.upstream_gate).await;
+        let _ = timeout(CLOSE_WITHIN, poll_fn(|cx| relay.poll_drain(cx))).await;
     }
 }
 
 /// Tells the application by a Close, where a frame may stand; else by a reset.
-async fn tell_application(to: &mut WriteHalf<Socket>, close: Option<Bytes>, gate: &Gate) {
+async fn tell_application(to: &mut Socket, close: Option<Bytes>, gate: &Gate) {
     let told = match close {
         Some(close) => say(to, &close).await.is_ok(),
         None => false,
@@ -204,7 +146,7 @@ async fn tell_application(to: &mut WriteHalf<Socket>, close: Option<Bytes>, gate
 }
 
 /// Hands over last words, in bounded time.
-async fn say(to: &mut WriteHalf<Socket>, words: &[u8]) -> io::Result<()> {
+async fn say(to: &mut Socket, words: &[u8]) -> io::Result<()> {
     let said = timeout(CLOSE_WITHIN, async {
         to.write_all(words).await?;
         to.flush().await
