@@ -7,6 +7,7 @@ use crate::{
     cookies::CookieNames,
     download::DownloadError,
     gateway::{Gateway, OWN_PREFIX},
+    grpc::{self, Status},
     inbound::Inbound,
     pages,
 };
@@ -45,6 +46,8 @@ pub(crate) struct Asker {
     pub(crate) safe: bool,
     /// Its connection is TLS.
     pub(crate) secure: bool,
+    /// It is a call of gRPC: the answer is trailers.
+    pub(crate) call: bool,
     /// Its credential came as a cookie, or it brought none.
     pub(crate) by_cookie: bool,
     /// Where a person wants to come back to: a path of this origin.
@@ -74,6 +77,9 @@ pub(crate) struct Obstacle {
 impl Gateway {
     /// Nobody is signed in, as far as this request shows.
     pub(crate) fn not_signed_in(&self, asker: &Asker) -> Answer {
+        if asker.call {
+            return trailers_only(Status::Unauthenticated, "not signed in", Outcome::NotForwarded);
+        }
         if asker.navigation {
             return self.to_login(asker, Vec::new());
         }
@@ -88,6 +94,9 @@ impl Gateway {
 
     /// The session this request belongs to is over.
     pub(crate) fn signed_out(&self, asker: &Asker, session: &Session, end: End, outcome: Outcome) -> Answer {
+        if asker.call {
+            return trailers_only(Status::Unauthenticated, end.reason.code(), outcome);
+        }
         let cookies = if asker.by_cookie { self.ended_cookies(asker, session) } else { Vec::new() };
         if asker.navigation {
             let mut answer = self.to_login(asker, cookies);
@@ -116,6 +125,9 @@ impl Gateway {
     /// Something else is in the way.
     pub(crate) fn refuse(&self, asker: &Asker, obstacle: &Obstacle) -> Answer {
         let Obstacle { status, code, title, detail } = obstacle;
+        if asker.call {
+            return trailers_only(Status::of(*status), &format!("{code}: {detail}"), Outcome::NotForwarded);
+        }
         if asker.navigation {
             return page(
                 *status,
@@ -166,6 +178,13 @@ pub(crate) enum Outcome {
     NotForwarded,
     /// It had reached the application whole, and the answer is withheld.
     Unknown,
+}
+
+/// The answer to a call of gRPC.
+pub(crate) fn trailers_only(status: Status, message: &str, outcome: Outcome) -> Answer {
+    let mut answer = empty(StatusCode::OK);
+    answer.headers_mut().extend(grpc::trailers_only(status, message, outcome == Outcome::Unknown));
+    answer
 }
 
 /// 303 to a path of this origin.

@@ -1,12 +1,13 @@
 //! A response's body on its way to the client: asked for at every chunk, and cut in the words of its protocol.
 //!
-//! A stream of server-sent events is handed on in whole events, so that at the end one more can follow and say why. Anything
-//! else has no place for words: it is reset, so that what was cut cannot look complete. Either way the connection to the
+//! A stream of server-sent events is handed on in whole events, so that at the end one more can follow and say why. A call of gRPC
+//! is told in its trailers, if it stands between two messages. Anything else has no place for words: it is reset, so that what was cut cannot look complete. Either way the connection to the
 //! application is closed with it.
 
 use crate::{
     forward::trailers,
     gate::{Guarded, Over, ended},
+    grpc::{self, Messages},
     inbound::{Inbound, InboundError},
     outlet::Outlet,
     sse::{self, EventStream},
@@ -47,13 +48,23 @@ pub(crate) struct Download {
 struct Guard {
     guarded: Guarded,
     outlet: Outlet,
-    events: Option<EventStream>,
+    words: Words,
     /// Pieces that are whole events, still to be handed on.
     ready: VecDeque<Bytes>,
     over: Option<Over>,
     /// What `over` said: it says it once.
     end: Option<End>,
     said_goodbye: bool,
+}
+
+/// Where last words may stand in a body, if anywhere.
+pub(crate) enum Words {
+    /// Nowhere.
+    None,
+    /// Between two server-sent events, as another one.
+    Event(EventStream),
+    /// Between two messages of gRPC, as trailers.
+    Trailers(Messages),
 }
 
 impl Download {
@@ -64,9 +75,9 @@ impl Download {
         progress: Arc<Progress>,
         guarded: Option<Guarded>,
         outlet: &Outlet,
-        events: bool,
+        words: Words,
     ) -> Download {
-        let guard = guarded.map(|guarded| Guard::new(guarded, outlet, events));
+        let guard = guarded.map(|guarded| Guard::new(guarded, outlet, words));
         Download { body, lease: Some(lease), progress, guard }
     }
 
@@ -89,11 +100,11 @@ impl Download {
 }
 
 impl Guard {
-    fn new(guarded: Guarded, outlet: &Outlet, events: bool) -> Guard {
+    fn new(guarded: Guarded, outlet: &Outlet, words: Words) -> Guard {
         Guard {
             guarded,
             outlet: outlet.clone(),
-            events: events.then(EventStream::default),
+            words,
             ready: VecDeque::new(),
             over: None,
             end: None,
@@ -116,20 +127,34 @@ impl Guard {
         Poll::Ready(end)
     }
 
-    /// The cut: a last event where one may stand, else a reset.
+    /// The cut: words where they may stand, else a reset.
     fn cut(&mut self, end: End) -> Option<Result<Frame<Bytes>, DownloadError>> {
-        let room = self.events.as_ref().is_some_and(EventStream::can_end);
-        if room && self.outlet.last_words(&self.guarded, "event nightlatch-ended") {
+        let (room, how) = match &self.words {
+            Words::None => (false, ""),
+            Words::Event(events) => (events.can_end(), "event nightlatch-ended"),
+            Words::Trailers(messages) => (messages.at_boundary(), "grpc-status 16"),
+        };
+        if room && self.outlet.last_words(&self.guarded, how) {
             self.said_goodbye = true;
-            return Some(Ok(Frame::data(sse::final_event(end.reason))));
+            return Some(Ok(match &self.words {
+                Words::Trailers(_) => Frame::trailers(grpc::over(end.reason)),
+                Words::Event(_) | Words::None => Frame::data(sse::final_event(end.reason)),
+            }));
         }
         self.outlet.reset(self.guarded.clone());
         Some(Err(DownloadError::Over))
     }
 
-    /// Takes a chunk of events, keeping back what is not whole.
-    fn take_events(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
-        let Some(events) = &mut self.events else { return Some(frame) };
+    /// Takes a chunk, and keeps back what is not a whole event.
+    fn take(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let events = match &mut self.words {
+            Words::None => return Some(frame),
+            Words::Event(events) => events,
+            Words::Trailers(messages) => {
+                frame.data_ref().into_iter().for_each(|data| messages.follow(data));
+                return Some(frame);
+            }
+        };
         match frame.into_data() {
             Ok(data) => {
                 self.ready.extend(events.push(data).pieces());
@@ -141,7 +166,8 @@ impl Guard {
 
     /// The application ended the stream: what was kept back passes as it is.
     fn rest(&mut self) -> Option<Frame<Bytes>> {
-        let rest = self.events.take()?.into_rest();
+        let Words::Event(events) = std::mem::replace(&mut self.words, Words::None) else { return None };
+        let rest = events.into_rest();
         (!rest.is_empty()).then(|| Frame::data(rest))
     }
 }
@@ -163,14 +189,15 @@ impl Body for Download {
 
     fn is_end_stream(&self) -> bool {
         match &self.guard {
-            Some(guard) => guard.events.is_none() && self.body.is_end_stream(),
+            Some(Guard { words: Words::Event(_), .. }) => false,
+            Some(_) => self.body.is_end_stream(),
             None => self.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.guard {
-            Some(Guard { events: Some(_), .. }) => SizeHint::default(),
+            Some(Guard { words: Words::Event(_) | Words::Trailers(_), .. }) => SizeHint::default(),
             _ => self.body.size_hint(),
         }
     }
@@ -209,7 +236,7 @@ impl Download {
                 continue;
             }
             let passing = match frame {
-                Some(Ok(frame)) => guard.take_events(frame).map(Ok),
+                Some(Ok(frame)) => guard.take(frame).map(Ok),
                 Some(Err(error)) => Some(Err(error)),
                 None => match guard.rest() {
                     Some(rest) => Some(Ok(rest)),
@@ -258,7 +285,7 @@ mod tests {
     async fn an_end_is_told_as_often_as_it_is_asked_for() {
         let time = Arc::new(ManualTime::new(1_800_000_000_000_000_000));
         let stage = stage(Box::new(Arc::clone(&time))).await;
-        let mut guard = Guard::new(stage.guarded.clone(), &Outlet::Connection(Arc::default()), false);
+        let mut guard = Guard::new(stage.guarded.clone(), &Outlet::Connection(Arc::default()), Words::None);
         let mut cx = Context::from_waker(Waker::noop());
         assert!(guard.poll_over(&mut cx).is_pending());
         time.advance(600 * 1_000_000_000);

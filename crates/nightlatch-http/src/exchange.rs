@@ -9,8 +9,8 @@
 //! client is told that the outcome is unknown, never that it was not sent.
 
 use crate::{
-    answer::{Answer, Asker, Obstacle, Outcome, close_after},
-    download::Download,
+    answer::{Answer, Asker, Obstacle, Outcome, close_after, trailers_only},
+    download::{Download, Words},
     forward::{
         identity::Identity,
         request::{self, Upward},
@@ -18,11 +18,12 @@ use crate::{
     },
     gate::Guarded,
     gateway::{App, Gateway},
+    grpc::{self, Messages, Status},
     inbound::Inbound,
     pages::{self, Sent},
     road::Peer,
     sending::{Answered, Sending},
-    sse,
+    sse::{self, EventStream},
     tunnel::Tunnel,
     upgrade::Switch,
     upload::{Progress, Upload},
@@ -30,7 +31,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response, StatusCode, Version,
     header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue},
     uri::PathAndQuery,
 };
@@ -169,17 +170,29 @@ impl Exchange<'_> {
             return self.switch(response, lease, &progress, client_upgrade);
         }
         let (mut head, body) = response.into_parts();
-        let events = self.permit.is_some() && sse::is_event_stream(&head.headers);
+        let words = match () {
+            () if self.permit.is_none() => Words::None,
+            () if sse::is_event_stream(&head.headers) => Words::Event(EventStream::default()),
+            // In front of an application of HTTP/1 too: what counts is that the client reads trailers.
+            () if self.asker.call && grpc::is_call(Version::HTTP_2, &head.headers) => {
+                Words::Trailers(Messages::default())
+            }
+            () => Words::None,
+        };
         self.prepare_answer(&mut head, None);
-        if events {
-            // A last event may follow: its length is not known in advance.
+        let channel = match words {
+            Words::Event(_) => Channel::Sse,
+            Words::Trailers(_) | Words::None => Channel::Download,
+        };
+        if !matches!(words, Words::None) {
+            // Something may follow: its length is not known in advance.
             head.headers.remove(CONTENT_LENGTH);
         }
-        let guarded = self.guarded(if events { Channel::Sse } else { Channel::Download });
+        let guarded = self.guarded(channel);
         if let Some(guarded) = &guarded {
             self.peer.outlet.hold(guarded.clone());
         }
-        let body = Download::new(body, lease, progress, guarded, &self.peer.outlet, events);
+        let body = Download::new(body, lease, progress, guarded, &self.peer.outlet, words);
         Response::from_parts(head, body.boxed_unsync())
     }
 
@@ -230,8 +243,11 @@ impl Exchange<'_> {
 
     /// The end came before the application had all of it, or before it answered what can be asked again.
     async fn cut_short(&self, end: End, progress: &Progress) -> Answer {
-        let (channel, how) =
-            if progress.read_whole() { (Channel::Request, "401") } else { (Channel::Upload, "aborted") };
+        let (channel, how) = if progress.read_whole() {
+            (Channel::Request, self.refusal())
+        } else {
+            (Channel::Upload, "aborted")
+        };
         let answer = progress.read_off(self.signed_out(end, Outcome::NotForwarded)).await;
         if let Some(guarded) = self.guarded(channel) {
             self.peer.outlet.record_when_left(guarded, how);
@@ -289,6 +305,10 @@ impl Exchange<'_> {
 
     /// Something went wrong on the way to the application; the session is not touched by it.
     fn trouble(&self, status: StatusCode, code: &'static str, sent: Sent) -> Answer {
+        if self.asker.call && sent == Sent::Perhaps {
+            // Not "unavailable": callers try that again.
+            return trailers_only(Status::Unknown, code, Outcome::Unknown);
+        }
         let words = pages::trouble(status.as_u16(), sent);
         let obstacle = Obstacle { status, code, title: words.title, detail: words.sentence.into() };
         self.gateway.refuse(&self.asker, &obstacle)
@@ -309,6 +329,11 @@ impl Exchange<'_> {
             Some(permit) => self.gateway.signed_out(&self.asker, permit.session(), end, outcome),
             None => self.gateway.not_signed_in(&self.asker),
         }
+    }
+
+    /// What the client of an answer that is withheld gets, for the record.
+    fn refusal(&self) -> &'static str {
+        if self.asker.call { "grpc-status 16" } else { "401" }
     }
 
     fn guarded(&self, channel: Channel) -> Option<Guarded> {

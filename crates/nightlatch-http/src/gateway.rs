@@ -9,7 +9,7 @@ use crate::{
     route::{Reading, RoutePattern, RouteRequest, RouteSet},
     ticket::Tickets,
     upgrade::Upgrades,
-    upstream::Upstream,
+    upstream::{Protocol, Upstream},
     vocabulary::Vocabulary,
 };
 use http::HeaderValue;
@@ -34,6 +34,8 @@ pub struct AppSettings {
     pub path: String,
     /// `host:port` of the application.
     pub upstream: String,
+    /// What it speaks there.
+    pub protocol: Protocol,
     /// Routes that need no session.
     pub public: Vec<RoutePattern>,
     /// Routes that count as activity although they would not.
@@ -180,8 +182,12 @@ impl App {
             passive: RouteSet::new(settings.passive),
             activity: settings.activity,
             name: settings.name,
-            upgrades: Upgrades { websocket: settings.websocket, others: settings.upgrades },
-            upstream: Arc::new(Upstream::new(&settings.upstream, limits)),
+            // A stream cannot be handed over.
+            upgrades: match settings.protocol {
+                Protocol::Http1 => Upgrades { websocket: settings.websocket, others: settings.upgrades },
+                Protocol::Http2 => Upgrades::default(),
+            },
+            upstream: Arc::new(Upstream::new(&settings.upstream, settings.protocol, limits)),
         })
     }
 

@@ -27,7 +27,7 @@ impl InboundError {
         match self {
             InboundError::Http1(error) => !error.is_parse() && !error.is_user(),
             InboundError::Http2(error) => {
-                error.is_io() || error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM)
+                error.is_io() || error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM)
             }
         }
     }

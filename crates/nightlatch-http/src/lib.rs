@@ -27,6 +27,7 @@ mod form;
 pub mod forward;
 mod gate;
 mod gateway;
+pub mod grpc;
 mod http2;
 mod inbound;
 mod limits;
@@ -51,6 +52,7 @@ pub mod websocket;
 
 pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, Settings};
 pub use limits::Limits;
+pub use upstream::Protocol;
 
 /// A fresh mask for a frame towards an application (RFC 6455 section 5.3); none if there is no randomness to be had.
 fn random_mask() -> Option<[u8; 4]> {

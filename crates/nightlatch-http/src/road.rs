@@ -10,6 +10,7 @@ use crate::{
     forward::client::ClientView,
     gate::POINT,
     gateway::{App, Gateway, OWN_PREFIX},
+    grpc,
     inbound::Inbound,
     outlet::Outlet,
     path::CanonicalPath,
@@ -101,6 +102,7 @@ impl Gateway {
             navigation: is_navigation(request.method(), headers),
             safe: request.method().is_safe(),
             secure: self.is_secure(&client),
+            call: grpc::is_call(request.version(), headers),
             by_cookie: true,
             return_to: "/".to_owned(),
         };

@@ -7,7 +7,6 @@
 use crate::{
     gate::Guarded,
     inbound::Inbound,
-    outlet::Outlet,
     upload::Progress,
     upstream::{Lease, Sent, UpBody, Upstream, UpstreamError},
 };
@@ -34,11 +33,9 @@ impl Sending {
             .then(|| without_body(&self.request));
         let mut fresh = false;
         loop {
-            let mut lease = self.upstream.check_out(fresh).await?;
-            if let Some(gate) = lease.gate() {
-                self.pass_through(&Outlet::Connection(Arc::clone(gate)));
-            }
-            self.request = match lease.send(self.request).await {
+            let owner = self.guarded.as_ref().map(|guarded| guarded.permit.session().facts.id);
+            let mut lease = self.upstream.check_out(owner, fresh).await?;
+            self.request = match lease.send(self.request, self.guarded.as_ref(), &self.progress).await {
                 Sent::Answered(response) => return Ok((response, lease)),
                 Sent::Returned(request) if !fresh => request,
                 Sent::Returned(_) => {
@@ -53,16 +50,6 @@ impl Sending {
             };
             fresh = true;
         }
-    }
-
-    /// From here on every byte is asked for at the socket.
-    fn pass_through(&self, outlet: &Outlet) {
-        if let Some(guarded) = &self.guarded {
-            outlet.hold(guarded.clone());
-        } else {
-            outlet.put();
-        }
-        self.progress.through(outlet.clone());
     }
 }
 

@@ -5,17 +5,22 @@
 //! the pool only after an exchange that both sides finished. Anything else (an error, a cut, a client that left) closes it:
 //! a connection in an unknown state would mix up two people's answers.
 
+mod http2;
+
 use crate::{
     forward::hop_by_hop::list_has,
-    gate::{Gate, GatedIo},
+    gate::{Gate, GatedIo, Guarded},
     inbound::{Inbound, InboundError},
     limits::Limits,
+    outlet::Outlet,
+    upload::Progress,
 };
 use bytes::Bytes;
 use http::{Request, Response, header::CONNECTION};
 use http_body_util::combinators::BoxBody;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use nightlatch_core::SessionId;
 use std::{
     fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -76,7 +81,19 @@ pub(crate) struct Upstream {
     /// `host:port`.
     authority: Arc<str>,
     limits: Limits,
+    speaks: Protocol,
     idle: Mutex<Vec<Connection>>,
+    shared: Arc<http2::Pool>,
+}
+
+/// What an application speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS and without being asked first (RFC 9113 section 3.3).
+    Http2,
 }
 
 /// A connection to an application.
@@ -89,11 +106,20 @@ struct Connection {
 /// A connection in use. Dropping it closes the connection; [`Lease::give_back`] does not.
 pub(crate) struct Lease {
     upstream: Arc<Upstream>,
-    connection: Option<Connection>,
+    held: Held,
     /// It was used before, so the application may have closed it meanwhile.
     pub(crate) reused: bool,
     /// The application was told that it closes after this exchange.
     alone: bool,
+}
+
+/// What of a connection an exchange has.
+enum Held {
+    Nothing,
+    /// All of it.
+    Http1(Connection),
+    /// A stream.
+    Http2(http2::Use),
 }
 
 /// What came of sending a request.
@@ -108,8 +134,14 @@ pub(crate) enum Sent {
 
 impl Upstream {
     /// An application at `host:port`.
-    pub(crate) fn new(authority: &str, limits: Limits) -> Upstream {
-        Upstream { authority: authority.into(), limits, idle: Mutex::default() }
+    pub(crate) fn new(authority: &str, speaks: Protocol, limits: Limits) -> Upstream {
+        Upstream {
+            authority: authority.into(),
+            limits,
+            speaks,
+            idle: Mutex::default(),
+            shared: Arc::default(),
+        }
     }
 
     /// `host:port`.
@@ -117,24 +149,39 @@ impl Upstream {
         &self.authority
     }
 
-    /// A connection, from the pool or (`fresh`, or none idle) a new one.
-    pub(crate) async fn check_out(self: &Arc<Self>, fresh: bool) -> Result<Lease, UpstreamError> {
-        if !fresh {
-            while let Some(connection) = self.take_idle() {
-                if connection.sender.is_ready() {
-                    return Ok(self.lease(connection, true));
-                }
+    /// A connection for an exchange of this session's (of nobody's on a public route), from the pool or (`fresh`, or none to be
+    /// had there) a new one.
+    pub(crate) async fn check_out(
+        self: &Arc<Self>,
+        owner: Option<SessionId>,
+        fresh: bool,
+    ) -> Result<Lease, UpstreamError> {
+        let pooled = match self.speaks {
+            _ if fresh => None,
+            Protocol::Http1 => self.take_idle().map(Held::Http1),
+            Protocol::Http2 => self.shared.check_out(owner).map(Held::Http2),
+        };
+        let reused = pooled.is_some();
+        let held = match pooled {
+            Some(held) => held,
+            None => self.connect(owner).await?,
+        };
+        Ok(Lease { upstream: Arc::clone(self), held, reused, alone: false })
+    }
+
+    async fn connect(&self, owner: Option<SessionId>) -> Result<Held, UpstreamError> {
+        let (io, gate) = self.reach().await?;
+        let held = match self.speaks {
+            Protocol::Http1 => Held::Http1(self.shake_hands(io, gate).await?),
+            Protocol::Http2 => {
+                let begun = self.shared.begin((io, gate), owner, &self.limits);
+                Held::Http2(begun.await.map_err(|source| self.answer(source))?)
             }
-        }
-        let connection = self.connect().await?;
-        Ok(self.lease(connection, false))
+        };
+        Ok(held)
     }
 
-    fn lease(self: &Arc<Self>, connection: Connection, reused: bool) -> Lease {
-        Lease { upstream: Arc::clone(self), connection: Some(connection), reused, alone: false }
-    }
-
-    async fn connect(&self) -> Result<Connection, UpstreamError> {
+    async fn reach(&self) -> Result<(GatedIo, Arc<Gate>), UpstreamError> {
         let connecting = timeout(self.limits.connect_within, TcpStream::connect(&*self.authority)).await;
         let tcp = match connecting {
             Err(_) => return Err(UpstreamError::ConnectTimeout(Arc::clone(&self.authority))),
@@ -143,7 +190,10 @@ impl Upstream {
             }
             Ok(Ok(tcp)) => tcp,
         };
-        let (io, gate) = GatedIo::towards_application(tcp);
+        Ok(GatedIo::towards_application(tcp))
+    }
+
+    async fn shake_hands(&self, io: GatedIo, gate: Arc<Gate>) -> Result<Connection, UpstreamError> {
         let (sender, driver) =
             http1::Builder::new().handshake(TokioIo::new(io)).await.map_err(|source| self.answer(source))?;
         let task = tokio::spawn(async move {
@@ -158,25 +208,35 @@ impl Upstream {
         UpstreamError::Answer { authority: Arc::clone(&self.authority), source: source.into() }
     }
 
+    /// One that the application has not closed meanwhile, as far as can be seen.
     fn take_idle(&self) -> Option<Connection> {
-        self.idle().pop()
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut idle = lock(&self.idle);
+        std::iter::from_fn(|| idle.pop()).find(|connection| connection.sender.is_ready())
     }
 }
 
 impl Lease {
-    /// The gate of this connection.
-    pub(crate) fn gate(&self) -> Option<&Arc<Gate>> {
-        self.connection.as_ref().map(|connection| &connection.gate)
-    }
-
-    /// Sends a request and waits for the head of the answer.
-    pub(crate) async fn send(&mut self, request: Request<UpBody>) -> Sent {
-        let Some(connection) = &mut self.connection else { return Sent::Returned(request) };
+    /// Sends a request and waits for the head of the answer. From here on every byte of it is asked for at the socket.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<UpBody>,
+        guarded: Option<&Guarded>,
+        progress: &Progress,
+    ) -> Sent {
         self.alone = list_has(request.headers(), &CONNECTION, "close");
+        let connection = match &mut self.held {
+            Held::Nothing => return Sent::Returned(request),
+            Held::Http1(connection) => connection,
+            Held::Http2(stream) => {
+                let upstream = &self.upstream;
+                return stream.send(request, guarded, progress, |source| upstream.answer(source)).await;
+            }
+        };
+        match guarded {
+            Some(guarded) => connection.gate.hold(guarded.clone()),
+            None => connection.gate.put(),
+        }
+        progress.through(Outlet::Connection(Arc::clone(&connection.gate)));
         match connection.sender.try_send_request(request).await {
             Ok(response) => Sent::Answered(response.map(Inbound::Http1)),
             Err(mut error) => match error.take_message() {
@@ -188,7 +248,11 @@ impl Lease {
 
     /// The exchange is complete: the connection may serve another one, once it is ready.
     pub(crate) fn give_back(mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
+        let mut connection = match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Nothing => return,
+            Held::Http1(connection) => connection,
+            Held::Http2(stream) => return stream.complete(),
+        };
         let upstream = Arc::clone(&self.upstream);
         connection.gate.release();
         if self.alone {
@@ -210,13 +274,16 @@ impl Lease {
 
     /// The connection is no longer HTTP: it lives on in what it was upgraded to.
     pub(crate) fn hand_over(mut self) -> Option<Arc<Gate>> {
-        self.connection.take().map(|connection| connection.gate)
+        match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Http1(connection) => Some(connection.gate),
+            Held::Http2(_) | Held::Nothing => None,
+        }
     }
 }
 
 impl Upstream {
     fn put_back(&self, connection: Connection) {
-        let mut idle = self.idle();
+        let mut idle = lock(&self.idle);
         if idle.len() >= self.limits.idle_upstream_connections {
             // Those that the application closed meanwhile take no place.
             idle.retain(|connection| connection.sender.is_ready());
@@ -227,14 +294,18 @@ impl Upstream {
     }
 }
 
-/// Not given back: closed, together with whatever was on its way.
+/// Not given back: closed, together with whatever was on its way; of a connection with many streams, the stream.
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Held::Http1(connection) = &self.held {
             connection.gate.reset(None);
             connection.task.abort();
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Upstream {

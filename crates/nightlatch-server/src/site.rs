@@ -250,6 +250,10 @@ fn app_settings(app: &App) -> Result<AppSettings, SiteError> {
         port: host.and_then(|host| host.port),
         path: app.matches.path.clone(),
         upstream: format!("{}:{}", app.upstream.host, app.upstream.port),
+        protocol: match app.protocol {
+            config::app::Protocol::Http1 => nightlatch_http::Protocol::Http1,
+            config::app::Protocol::Http2 => nightlatch_http::Protocol::Http2,
+        },
         public: routes(&app.public)?,
         active: routes(&app.active)?,
         passive: routes(&app.passive)?,

@@ -25,6 +25,11 @@ impl<I> Followed<I> {
         Followed::new(io, outgoing, Frames::default())
     }
 
+    /// Follows what a client writes.
+    pub(crate) fn client(io: I, outgoing: Arc<Outgoing>) -> Followed<I> {
+        Followed::new(io, outgoing, Frames::of_client())
+    }
+
     fn new(io: I, outgoing: Arc<Outgoing>, frames: Frames) -> Followed<I> {
         Followed { io, outgoing, frames, announced: 0 }
     }

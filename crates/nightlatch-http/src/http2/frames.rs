@@ -12,7 +12,6 @@ pub(crate) const CONTINUATION: u8 = 0x9;
 const END_STREAM: u8 = 0x1;
 const HEAD_BYTES: usize = 9;
 /// What a client sends before its first frame (section 3.4).
-#[cfg(test)]
 const PREFACE_BYTES: u32 = 24;
 
 /// The head of a frame.
@@ -63,7 +62,6 @@ pub(crate) struct Frames {
 
 impl Frames {
     /// What a client writes: its preface comes first.
-    #[cfg(test)]
     pub(crate) fn of_client() -> Frames {
         Frames { payload: PREFACE_BYTES, ..Frames::default() }
     }

@@ -56,6 +56,11 @@ impl Outgoing {
         Outgoing::new(gate, false)
     }
 
+    /// Towards an application.
+    pub(crate) fn to_application(gate: Arc<Gate>) -> Arc<Outgoing> {
+        Outgoing::new(gate, true)
+    }
+
     fn new(gate: Arc<Gate>, towards_application: bool) -> Arc<Outgoing> {
         // What a reset cuts is known here, stream by stream.
         gate.leave_recording();
@@ -149,7 +154,8 @@ impl Outgoing {
     }
 }
 
-/// One stream's way out, for whoever produces its bytes. With it goes the stream, unless its last frame is still to leave.
+/// One stream's way out, for whoever produces its bytes. With it goes the stream, unless its last frame is still to leave to a
+/// client. (Towards an application nothing is recorded, and a frame that comes after this is a frame of nobody's.)
 #[derive(Debug)]
 pub(crate) struct StreamOut {
     outgoing: Arc<Outgoing>,
@@ -223,7 +229,8 @@ impl StreamOut {
 impl Drop for StreamOut {
     fn drop(&mut self) {
         let mut state = self.outgoing.state();
-        if state.streams.get(&self.id).is_some_and(|leaving| leaving.finishing) {
+        let kept = !self.outgoing.towards_application;
+        if kept && state.streams.get(&self.id).is_some_and(|leaving| leaving.finishing) {
             return;
         }
         let leaving = state.streams.remove(&self.id);

@@ -152,3 +152,42 @@ pub async fn until(body: &mut RecvStream, needle: &str) -> String {
     }
     seen
 }
+
+/// One request at an application that speaks HTTP/2, on the connection of this number.
+pub struct Asked {
+    pub connection: usize,
+    pub request: Request<RecvStream>,
+    pub respond: h2::server::SendResponse<Bytes>,
+}
+
+/// An application that speaks HTTP/2 without TLS: each request goes to `serve`. Counts the connections it had, and the resets that
+/// came on them.
+pub async fn application<F, S>(serve: F) -> SocketAddr
+where
+    F: Fn(Asked) -> S + Send + Clone + 'static,
+    S: Future<Output = ()> + Send + 'static,
+{
+    application_with(h2::server::Builder::new(), serve).await
+}
+
+pub async fn application_with<F, S>(settings: h2::server::Builder, serve: F) -> SocketAddr
+where
+    F: Fn(Asked) -> S + Send + Clone + 'static,
+    S: Future<Output = ()> + Send + 'static,
+{
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for connection in 0.. {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let (serve, settings) = (serve.clone(), settings.clone());
+            tokio::spawn(async move {
+                let Ok(mut line) = settings.handshake(tcp).await else { return };
+                while let Some(Ok((request, respond))) = line.accept().await {
+                    tokio::spawn(serve(Asked { connection, request, respond }));
+                }
+            });
+        }
+    });
+    address
+}

@@ -56,6 +56,14 @@ pub(super) static SECTION: Section = Section {
             means: "Where the app listens; port 80 unless another is written. Only `http` in this version.",
         },
         Key {
+            name: "protocol",
+            form: Form::Choice(Words { now: &["http/1.1", "h2"], later: &[] }),
+            need: Need::Default("\"http/1.1\""),
+            status: Status::Now,
+            example: "\"h2\"",
+            means: "What the app speaks. `h2` is HTTP/2 without TLS, as gRPC servers do; nothing can be upgraded then.",
+        },
+        Key {
             name: "public",
             form: Form::Patterns,
             need: Need::Default("[]"),
@@ -127,6 +135,8 @@ pub(crate) struct App {
     pub(crate) matches: Match,
     /// Where it listens.
     pub(crate) upstream: Upstream,
+    /// What it speaks.
+    pub(crate) protocol: Protocol,
     /// What needs no session.
     pub(crate) public: Vec<RoutePattern>,
     /// What counts as activity.
@@ -147,6 +157,17 @@ pub(crate) struct App {
 pub(crate) enum Mode {
     /// The session ends.
     Enforce,
+}
+
+/// What an app speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub(crate) enum Protocol {
+    /// RFC 9112.
+    #[serde(rename = "http/1.1")]
+    Http1,
+    /// RFC 9113, with prior knowledge.
+    #[serde(rename = "h2")]
+    Http2,
 }
 
 /// What counts as activity.
@@ -194,7 +215,8 @@ fn read_one(
     }
     let upstream = table.text(notes, "upstream", url::upstream);
     let activity = table.choice(notes, "activity", Activity::of);
-    let upgrades = table.texts(notes, "upgrades", Upgrade::parse);
+    let protocol = table.choice(notes, "protocol", Protocol::of);
+    let upgrades = upgrades(notes, table, protocol);
     let app_cookies = table.texts(notes, "app_cookies", cookie);
     let [public, passive, active] = ["public", "passive", "active"]
         .map(|list| app_routes::read(notes, table, list, matches.as_ref(), &upgrades));
@@ -212,6 +234,7 @@ fn read_one(
         mode: mode?,
         matches: matches?,
         upstream: upstream?,
+        protocol: protocol?,
         public,
         activity: activity?,
         passive,
@@ -219,6 +242,20 @@ fn read_one(
         upgrades,
         app_cookies,
     })
+}
+
+/// What a request may switch to; on a stream of HTTP/2, nothing.
+fn upgrades(notes: &mut Notes<'_>, table: &Table<'_>, protocol: Option<Protocol>) -> Vec<Upgrade> {
+    let upgrades = table.texts(notes, "upgrades", Upgrade::parse);
+    if protocol != Some(Protocol::Http2) {
+        return upgrades;
+    }
+    if table.has("upgrades") && !upgrades.is_empty() {
+        let mistake = Mistake::new(Code::BadChoice, "an app with `protocol = \"h2\"` can upgrade nothing");
+        let hint = "remove `upgrades`; give what speaks WebSocket an app of its own, with a path of its own";
+        notes.blame(&table.at("upgrades"), mistake.hint(hint));
+    }
+    Vec::new()
 }
 
 fn cookie(text: &str) -> Result<String, Mistake> {
@@ -238,6 +275,18 @@ fn cookie(text: &str) -> Result<String, Mistake> {
         return Err(mistake.hint("name the cookies that the app itself sets"));
     }
     Ok(text.to_owned())
+}
+
+// === impl Protocol ===
+
+impl Protocol {
+    fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "http/1.1" => Self::Http1,
+            "h2" => Self::Http2,
+            _ => return None,
+        })
+    }
 }
 
 // === impl Activity ===

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::api_key::{ApiKey, Role, SecretSource};
-use super::app::{Activity, App, Mode};
+use super::app::{Activity, App, Mode, Protocol};
 use super::app_match::{HostMatch, Match};
 use super::code::Code;
 use super::duration::Millis;
@@ -58,7 +58,7 @@ passive = ["POST /blotter/api/poll/**"]
 active = ["WS /blotter/ws/orders"]
 upgrades = ["WebSocket", "SPDY/3.1"]
 app_cookies = ["JSESSIONID"]
-
+protocol = "http/1.1"
 [[app]]
 name = "research"
 match = { host = "*" }
@@ -166,6 +166,7 @@ fn a_full_file_means_what_it_says() {
                     path: "/blotter".to_owned(),
                 },
                 upstream: Upstream { host: "127.0.0.1".to_owned(), port: 3000 },
+                protocol: Protocol::Http1,
                 public: vec![pattern("GET", "/blotter/healthz"), pattern("GET", "/blotter/assets/**")],
                 activity: Activity::Requests,
                 passive: vec![pattern("POST", "/blotter/api/poll/**")],
@@ -178,6 +179,7 @@ fn a_full_file_means_what_it_says() {
                 mode: Mode::Enforce,
                 matches: Match { host: None, path: "/".to_owned() },
                 upstream: Upstream { host: "research".to_owned(), port: 80 },
+                protocol: Protocol::Http1,
                 public: vec![],
                 activity: Activity::Human,
                 passive: vec![],

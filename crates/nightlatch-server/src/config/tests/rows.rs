@@ -471,6 +471,21 @@ fn apps() {
     );
     check(
         FULL,
+        "upgrades = []",
+        "protocol = \"h2c\"",
+        &["35:12 bad-choice | `app.protocol` does not take `h2c` | did you mean `h2`?"],
+    );
+    check(FULL, "upgrades = []", "protocol = \"h2\"", &[]);
+    check(
+        FULL,
+        "upgrades = []",
+        "protocol = \"h2\"\nupgrades = [\"websocket\"]",
+        &[
+            "36:12 bad-choice | an app with `protocol = \"h2\"` can upgrade nothing | remove `upgrades`; give what speaks WebSocket an app of its own, with a path of its own",
+        ],
+    );
+    check(
+        FULL,
         "JSESSIONID",
         "__Host-nightlatch",
         &[
