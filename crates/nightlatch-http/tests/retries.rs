@@ -101,7 +101,6 @@ async fn goes_away_everywhere(method: &str, used: bool) {
         }
     }
     site.nothing_open(&token).await;
-    println!("{method}: {} positions", whole + head - 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
