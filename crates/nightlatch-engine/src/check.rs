@@ -90,7 +90,7 @@ impl Engine {
                         point: clip(point).to_owned(),
                     });
                 }
-                let end = session.end().unwrap_or(End { reason, at });
+                let end = session.end().unwrap_or(End { reason, at, told: false });
                 Admission::Ended(Refusal { session: Arc::clone(session), end })
             }
         }

@@ -6,8 +6,11 @@
 //! deadline as it then stands.
 
 use crate::{cell::Committed, engine::Engine, session::Session};
-use nightlatch_core::{Activity, Time};
+use nightlatch_core::{Activity, Span, Time};
 use std::sync::Arc;
+
+/// How long what is open waits for its end to be on record, before it is closed without a word.
+const TOLD_WITHIN: Span = Span::from_secs(2);
 
 impl Engine {
     /// Arms a timer for the session's deadline as it stands.
@@ -40,6 +43,7 @@ impl Engine {
         for (session, reason, deadline) in ended {
             self.record_due(&session, reason, deadline, now_nanos, "deadline");
         }
+        self.give_up_telling(Time::from_nanos(now_nanos).minus(TOLD_WITHIN));
         self.wheel().next()
     }
 }

@@ -127,6 +127,9 @@ impl Engine {
             entry = Entry::SessionEnded(SessionEnded::of(session, note.in_short()));
         }
         let then = (!may_be_told).then(|| Then::Settle(Arc::clone(session)));
+        if !may_be_told {
+            self.tell_later(session);
+        }
         self.forget_later(session);
         let index = self.append(&entry, then);
         session.note_end_entry(index);

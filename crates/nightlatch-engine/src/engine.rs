@@ -45,6 +45,8 @@ pub struct Engine {
     /// Held while limits go down, so that what is on record of them is known.
     pub(crate) lowering: Mutex<()>,
     ended: Mutex<VecDeque<(Time, Arc<Session>)>>,
+    /// What ended and is not on disk yet, oldest first.
+    untold: Mutex<VecDeque<(Time, Arc<Session>)>>,
     pub(crate) disk: Mutex<crate::upkeep::Disk>,
     faults: Faults,
     /// Since when new subjects have been on their way to disk.
@@ -87,6 +89,7 @@ impl Engine {
             wheel: Mutex::new(Wheel::new(now)),
             lowering: Mutex::default(),
             ended: Mutex::default(),
+            untold: Mutex::default(),
             disk: Mutex::new(parts.disk),
             faults: Faults::default(),
             people_wait: Waits::default(),
@@ -257,6 +260,23 @@ impl Engine {
     pub(crate) fn forget_later(&self, session: &Arc<Session>) {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.push_back((self.clock.now(), Arc::clone(session)));
+    }
+
+    /// An end waits for its entry to be told.
+    pub(crate) fn tell_later(&self, session: &Arc<Session>) {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        untold.push_back((self.clock.now(), Arc::clone(session)));
+    }
+
+    /// What ended before `before` and could not be told since is closed without a word: a disk that hangs must not keep open what
+    /// somebody ordered to be closed.
+    pub(crate) fn give_up_telling(&self, before: Time) {
+        let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((_, session)) = untold.pop_front_if(|(at, _)| *at < before) {
+            if !session.settled() {
+                session.give_up_telling();
+            }
+        }
     }
 
     /// Forgets what ended before `before`.

@@ -75,19 +75,20 @@ impl Permit {
             Committed::Live(deadline) => Ok(deadline),
             Committed::Ended(reason) | Committed::EndedNow(reason, _) => {
                 // The word says ended, and it absorbs.
-                Err(self.session.end().unwrap_or(End { reason, at: self.engine.clock().now() }))
+                Err(self.session.end().unwrap_or(End { reason, at: self.engine.clock().now(), told: false }))
             }
         }
     }
 
-    /// Completes when the session is over and its end may be told.
+    /// Completes when the session is over and its end may be told; or, if the disk takes longer than two seconds to have it on record, with an
+    /// end that is not [`told`](End::told): close what is open, and say nothing of why.
     pub async fn ended(&self) -> End {
         loop {
             let woken = self.session.signal.notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
             if let Err(end) = self.ask()
-                && self.session.settled()
+                && (end.told || self.session.given_up())
             {
                 return end;
             }

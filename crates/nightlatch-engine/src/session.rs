@@ -59,6 +59,8 @@ pub struct Session {
     lowered_by: AtomicU64,
     /// Set when the end may be told: it is on disk, or follows from the numbers.
     settled: AtomicBool,
+    /// Set when what is open has waited for that long enough.
+    given_up: AtomicBool,
 }
 
 /// Traffic and end, for the record and the screen. None of these decides anything.
@@ -95,6 +97,8 @@ pub struct End {
     pub reason: EndReason,
     /// The instant it was over: the deadline that passed, or when it was ended.
     pub at: Time,
+    /// Whether it may be told: it is on disk, or would be found again. If not, what is open is reset and nothing is said of why.
+    pub told: bool,
 }
 
 impl Session {
@@ -110,6 +114,7 @@ impl Session {
             counts: Counts::default(),
             lowered_by: AtomicU64::new(0),
             settled: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
         }
     }
 
@@ -134,7 +139,7 @@ impl Session {
             0 => self.due_instant(reason),
             millis => Time::from_millis(millis),
         };
-        Some(End { reason, at })
+        Some(End { reason, at, told: self.settled() })
     }
 
     fn due_instant(&self, reason: EndReason) -> Time {
@@ -283,6 +288,17 @@ impl Session {
     /// The index of the entry of its end; the highest number if there is none.
     pub(crate) fn end_entry(&self) -> u64 {
         self.counts.end_entry.load(SeqCst)
+    }
+
+    /// Whether what is open need not wait any longer for the end to be told.
+    pub(crate) fn given_up(&self) -> bool {
+        self.given_up.load(SeqCst)
+    }
+
+    /// The disk takes too long: wakes everything that stands in this session, to be closed without a word.
+    pub(crate) fn give_up_telling(&self) {
+        self.given_up.store(true, SeqCst);
+        self.signal.notify_waiters();
     }
 
     /// The end may be told now: wakes everything that stands in this session or one of its leases.

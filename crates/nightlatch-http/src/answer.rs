@@ -92,8 +92,11 @@ impl Gateway {
         unauthorized(&body)
     }
 
-    /// The session this request belongs to is over.
+    /// The session this request belongs to is over. While its end is not on record, nothing is said of it.
     pub(crate) fn signed_out(&self, asker: &Asker, session: &Session, end: End, outcome: Outcome) -> Answer {
+        if !end.told {
+            return self.not_signed_in(asker);
+        }
         if asker.call {
             return trailers_only(Status::Unauthenticated, end.reason.code(), outcome);
         }

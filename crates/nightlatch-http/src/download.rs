@@ -127,14 +127,14 @@ impl Guard {
         Poll::Ready(end)
     }
 
-    /// The cut: words where they may stand, else a reset.
+    /// The cut: words where they may stand and may be said, else a reset.
     fn cut(&mut self, end: End) -> Option<Result<Frame<Bytes>, DownloadError>> {
         let (room, how) = match &self.words {
             Words::None => (false, ""),
             Words::Event(events) => (events.can_end(), "event nightlatch-ended"),
             Words::Trailers(messages) => (messages.at_boundary(), "grpc-status 16"),
         };
-        if room && self.outlet.last_words(&self.guarded, how) {
+        if end.told && room && self.outlet.last_words(&self.guarded, how) {
             self.said_goodbye = true;
             return Some(Ok(match &self.words {
                 Words::Trailers(_) => Frame::trailers(grpc::over(end.reason)),

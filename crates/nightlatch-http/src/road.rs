@@ -241,7 +241,8 @@ impl Refused {
                     return gateway.not_signed_in(&asker);
                 }
                 asker.by_cookie = by_cookie;
-                gateway.signed_out(&asker, &refusal.session, refusal.end, Outcome::NotForwarded)
+                let end = refusal.session.end().unwrap_or(refusal.end);
+                gateway.signed_out(&asker, &refusal.session, end, Outcome::NotForwarded)
             }
             Refused::NotSignedIn(held) => {
                 let session = held.and_then(|id| gateway.engine.session(id));

@@ -109,15 +109,16 @@ impl Tunnel {
         }
     }
 
-    /// Ends both sides: in words where a frame may stand, else by a reset, and then at once.
+    /// Ends both sides: in words where a frame may stand and they may be said, else by a reset, and then at once.
     async fn cut(self, end: End, mut relay: Relay) {
         let reason = end.reason.code();
-        let client_told = relay.down.between_frames()
+        let client_told = end.told
+            && relay.down.between_frames()
             && self.client_gate.last_words(&self.guarded, CLOSE_HOW)
             && say(&mut relay.client, &close_frame(CloseCode::TIMEOUT, reason, None)).await.is_ok();
         self.upstream_gate.open();
         let to_application = crate::random_mask()
-            .filter(|_| relay.up.between_frames())
+            .filter(|_| end.told && relay.up.between_frames())
             .map(|mask| close_frame(CloseCode::TIMEOUT, reason, Some(mask)));
         if !client_told {
             self.client_gate.reset(Some(self.guarded));

@@ -184,6 +184,29 @@ fn fail_closed_a_disk_that_does_not_come_back_shows() {
     assert!(engine.health().recording);
 }
 
+/// What was ordered to be closed does not wait for a stuck disk for ever, and is not told what a crash could undo.
+#[test]
+fn fail_closed_what_is_open_is_closed_without_a_word_when_the_disk_takes_too_long() {
+    let house = House::new();
+    let engine = house.open();
+    let (session, token) = sign_in(&engine, "ada");
+    let (lease, lease_token) = lease(&engine, &session);
+    let (permit, under_lease) = (touch(&engine, &token).unwrap(), touch(&engine, &lease_token).unwrap());
+    let (mut waiting, mut lease_waiting) =
+        (Waiting::begin(permit.ended()), Waiting::begin(under_lease.ended()));
+    revoke(&engine, &session).unwrap();
+    house.time.advance(2_000 * MS);
+    engine.turn();
+    assert!(waiting.woken().is_none() && lease_waiting.woken().is_none());
+    house.time.advance(MS);
+    engine.turn();
+    for (waiting, session) in [(&mut waiting, &session), (&mut lease_waiting, &lease)] {
+        assert!(!waiting.woken().unwrap().told && !session.settled());
+    }
+    engine.commit().unwrap();
+    assert!(ready(permit.ended()).unwrap().told && lease.end().unwrap().told);
+}
+
 #[test]
 fn fail_closed_a_stop_that_could_not_write_its_last_entries_is_not_clean() {
     for (fails, clean) in [(true, false), (false, true)] {

@@ -15,6 +15,7 @@ use nightlatch_engine::{
     Admission, EndOrder, Engine, Entry, OsTime, Running, Session, Start, Tighter, TimeSource, Token,
 };
 use nightlatch_http::{AppSettings, Gateway, Settings};
+use nightlatch_ledger::{Disk, Options, OsDisk};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -32,6 +33,7 @@ pub struct Making {
     pub settings: Settings,
     pub time: Box<dyn TimeSource>,
     pub tls: Option<TlsAcceptor>,
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Making {
@@ -44,6 +46,7 @@ impl Making {
             settings: Settings::default(),
             time: Box::new(OsTime),
             tls: None,
+            disk: Arc::new(OsDisk),
         }
     }
 }
@@ -72,7 +75,9 @@ impl Site {
         let limits =
             Limits::new(idle, Span::from_secs(3600), Span::from_millis(idle.as_millis() / 2)).unwrap();
         let policy = Policy { version: 1, limits };
-        let (engine, _) = Engine::open(data.path(), policy, making.time, "test").unwrap();
+        let (engine, _) =
+            Engine::open_on(making.disk, Options::default(), data.path(), policy, making.time, "test")
+                .unwrap();
         let running = Running::start(engine).unwrap();
         let app = AppSettings {
             name: "app".into(),

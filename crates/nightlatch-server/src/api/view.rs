@@ -212,7 +212,8 @@ impl EndView {
 /// How a session ended by `now`: one whose deadline has passed is over, whether or not that was noticed yet.
 pub(crate) fn end_by(session: &Session, now: Time) -> Option<End> {
     let deadline = session.deadline();
-    let due = deadline.has_passed(now).then(|| End { reason: deadline.reason.end(), at: deadline.at });
+    let due =
+        deadline.has_passed(now).then(|| End { reason: deadline.reason.end(), at: deadline.at, told: false });
     session.end().or(due)
 }
 
