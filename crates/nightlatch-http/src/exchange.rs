@@ -132,7 +132,7 @@ impl Exchange<'_> {
             return Err(Box::new(answer));
         }
         // The client gets its 100 from us, when the application's connection takes the body: nothing is left to expect.
-        let waits = head.headers.remove(EXPECT).is_some();
+        let waiting = head.headers.remove(EXPECT).map(|_| self.peer.outlet.clone());
         if host.is_none() {
             // Only HTTP/1.0 may leave it out.
             let authority = HeaderValue::try_from(&**self.app.upstream.authority());
@@ -141,7 +141,7 @@ impl Exchange<'_> {
         head.uri = self.target.clone().into();
         head.version = http::Version::HTTP_11;
         head.extensions = http::Extensions::new();
-        let body = Upload::new(body, self.permit.clone(), progress, waits).boxed();
+        let body = Upload::new(body, self.permit.clone(), progress, waiting).boxed();
         Ok((Request::from_parts(head, body), client_upgrade))
     }
 

@@ -51,7 +51,7 @@ pub mod vocabulary;
 pub mod websocket;
 
 pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, Settings};
-pub use limits::Limits;
+pub use limits::{Http2, Limits};
 pub use upstream::Protocol;
 
 /// A fresh mask for a frame towards an application (RFC 6455 section 5.3); none if there is no randomness to be had.

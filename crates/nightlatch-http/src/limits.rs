@@ -19,6 +19,8 @@ pub struct Limits {
     pub head_fields: usize,
     /// How long a client may take to send a head, or to begin the next one.
     pub head_within: Duration,
+    /// How long a client or an application that is being written to may take nothing of it. Then its connection is reset.
+    pub write_within: Duration,
     /// How long a connection to an application may take to be made.
     pub connect_within: Duration,
     /// Connections to one application that are kept for the next request, beyond those in use.
@@ -29,6 +31,37 @@ pub struct Limits {
     pub finish_within: Duration,
     /// How long what is open may go on when the gateway stops.
     pub drain_within: Duration,
+    /// What a connection of HTTP/2 may carry.
+    pub http2: Http2,
+}
+
+/// The bounds of one connection of HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2 {
+    /// Streams that a client may have open at once.
+    pub streams: u32,
+    /// Bytes that the other side may send ahead on one stream.
+    pub stream_window: u32,
+    /// Bytes that the other side may send ahead on all streams.
+    pub connection_window: u32,
+    /// Streams that a client may give up before they are answered, beyond as many as it let be answered ("rapid reset",
+    /// CVE-2023-44487).
+    pub abandoned: u32,
+    /// Frames about the connection (SETTINGS, PING, RST_STREAM and the like) that a client may send in ten seconds, not counting those that
+    /// acknowledge what it got.
+    pub control_frames: u32,
+}
+
+impl Default for Http2 {
+    fn default() -> Http2 {
+        Http2 {
+            streams: 100,
+            stream_window: 256 * 1024,
+            connection_window: 1024 * 1024,
+            abandoned: 200,
+            control_frames: 10_000,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -39,11 +72,13 @@ impl Default for Limits {
             head_bytes: 64 * 1024,
             head_fields: 128,
             head_within: Duration::from_secs(60),
+            write_within: Duration::from_secs(60),
             connect_within: Duration::from_secs(5),
             idle_upstream_connections: 256,
             answer_within: Duration::from_secs(300),
             finish_within: Duration::from_secs(60),
             drain_within: Duration::from_secs(5),
+            http2: Http2::default(),
         }
     }
 }

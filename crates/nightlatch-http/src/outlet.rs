@@ -24,6 +24,15 @@ impl Outlet {
         }
     }
 
+    /// Somebody reads the body that a client holds back until it is told to send it.
+    pub(crate) fn want_body(&self) {
+        match self {
+            // hyper says so when the body is first asked for.
+            Outlet::Connection(_) => {}
+            Outlet::Stream(stream) => stream.want_body(),
+        }
+    }
+
     /// More bytes are about to be put on their way.
     pub(crate) fn put(&self) {
         match self {

@@ -93,24 +93,33 @@ pub(crate) struct Upload {
     body: Option<Inbound>,
     progress: Arc<Progress>,
     permit: Option<Arc<Permit>>,
+    /// Where the client is told to go on, if it waits for that.
+    waiting: Option<Outlet>,
     over: Option<Over>,
     back: Option<oneshot::Sender<Inbound>>,
 }
 
 impl Upload {
-    /// A body that passes for as long as `permit` says yes, or for ever without one. `waits`: the client sends nothing of it
-    /// before it is told to continue, which happens when it is first polled.
+    /// A body that passes for as long as `permit` says yes, or for ever without one. `waiting`: the client sends nothing of it
+    /// before it is told there to continue, which happens when it is first polled.
     pub(crate) fn new(
         body: Inbound,
         permit: Option<Arc<Permit>>,
         progress: &Arc<Progress>,
-        waits: bool,
+        waiting: Option<Outlet>,
     ) -> Upload {
         let (back, rest) = oneshot::channel();
         progress.read_whole.store(body.is_end_stream(), SeqCst);
-        progress.waits.store(waits, SeqCst);
+        progress.waits.store(waiting.is_some(), SeqCst);
         *progress.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
-        Upload { body: Some(body), progress: Arc::clone(progress), permit, over: None, back: Some(back) }
+        Upload {
+            body: Some(body),
+            progress: Arc::clone(progress),
+            permit,
+            waiting,
+            over: None,
+            back: Some(back),
+        }
     }
 
     fn announce(&self) {
@@ -136,7 +145,10 @@ impl Body for Upload {
         if self.is_over() {
             return Poll::Ready(Some(Err(UpBodyError::Over)));
         }
-        self.progress.waits.store(false, SeqCst);
+        if let Some(client) = self.waiting.take() {
+            self.progress.waits.store(false, SeqCst);
+            client.want_body();
+        }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
             if let Some(permit) = &self.permit {

@@ -220,11 +220,19 @@ fn limits(of: &config::limits::Limits) -> nightlatch_http::Limits {
         head_bytes: usize::try_from(of.head.0).unwrap_or(usize::MAX),
         head_fields: of.head_fields,
         head_within: within(of.head_within),
+        write_within: within(of.write_within),
         connect_within: within(of.connect_within),
         idle_upstream_connections: of.idle_upstream_connections,
         answer_within: within(of.answer_within),
         finish_within: within(of.finish_within),
         drain_within: within(of.drain_within),
+        http2: nightlatch_http::Http2 {
+            streams: of.http2.streams,
+            stream_window: of.http2.stream_window,
+            connection_window: of.http2.connection_window,
+            abandoned: of.http2.abandoned,
+            control_frames: of.http2.control_frames,
+        },
     }
 }
 

@@ -17,21 +17,20 @@ pub(crate) struct Followed<I> {
     frames: Frames,
     /// Bytes that were announced and not taken. `h2` offers them again, first of all.
     announced: usize,
+    /// What comes from a client.
+    incoming: Option<Frames>,
 }
 
 impl<I> Followed<I> {
     /// Follows what a server writes.
     pub(crate) fn server(io: I, outgoing: Arc<Outgoing>) -> Followed<I> {
-        Followed::new(io, outgoing, Frames::default())
+        let incoming = Some(Frames::of_client());
+        Followed { io, outgoing, frames: Frames::default(), announced: 0, incoming }
     }
 
     /// Follows what a client writes.
     pub(crate) fn client(io: I, outgoing: Arc<Outgoing>) -> Followed<I> {
-        Followed::new(io, outgoing, Frames::of_client())
-    }
-
-    fn new(io: I, outgoing: Arc<Outgoing>, frames: Frames) -> Followed<I> {
-        Followed { io, outgoing, frames, announced: 0 }
+        Followed { io, outgoing, frames: Frames::of_client(), announced: 0, incoming: None }
     }
 
     /// Announces every frame that begins in what is new of these bytes, taken or not: what `h2` has begun to write stays on its way.
@@ -57,7 +56,17 @@ impl<I: AsyncRead + Unpin> AsyncRead for Followed<I> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let this = &mut *self;
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(Ok(())) };
+        let mut control = 0;
+        let read = buf.filled().get(before..).unwrap_or_default();
+        incoming.follow(read, |head| control += u32::from(!head.carries()));
+        if this.outgoing.takes_control(control) {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many frames about the connection")))
     }
 }
 

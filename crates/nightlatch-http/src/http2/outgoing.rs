@@ -4,13 +4,17 @@
 //! [`Followed`](super::followed::Followed) as they pass, in order and not one unseen; so a stream knows what of it has been handed down,
 //! what has left to the last byte, and with which frame it ended. A cut is recorded when the frame that is the cut has left.
 
-use super::frames::{HEADERS, Head};
+use super::frames::{DATA, HEADERS, Head};
 use crate::gate::{Gate, Guarded};
 use nightlatch_engine::Permit;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
 };
+use tokio::sync::Notify;
 
 /// The streams of one connection, on their way out.
 #[derive(Debug)]
@@ -20,7 +24,12 @@ pub(crate) struct Outgoing {
     /// the client is told.
     towards_application: bool,
     state: Mutex<State>,
+    /// Frames about the connection that may still come from the other side before [`Outgoing::forgive`].
+    control: AtomicU32,
 }
+
+/// Such frames that one of DATA is worth: for each, the other side opens a window or two.
+const CONTROL_FOR_DATA: u32 = 4;
 
 #[derive(Debug, Default)]
 struct State {
@@ -52,19 +61,20 @@ struct Leaving {
 
 impl Outgoing {
     /// Towards a client.
-    pub(crate) fn to_client(gate: Arc<Gate>) -> Arc<Outgoing> {
-        Outgoing::new(gate, false)
+    pub(crate) fn to_client(gate: Arc<Gate>, control_frames: u32) -> Arc<Outgoing> {
+        Outgoing::new(gate, false, control_frames)
     }
 
     /// Towards an application.
     pub(crate) fn to_application(gate: Arc<Gate>) -> Arc<Outgoing> {
-        Outgoing::new(gate, true)
+        Outgoing::new(gate, true, u32::MAX)
     }
 
-    fn new(gate: Arc<Gate>, towards_application: bool) -> Arc<Outgoing> {
+    fn new(gate: Arc<Gate>, towards_application: bool, control_frames: u32) -> Arc<Outgoing> {
         // What a reset cuts is known here, stream by stream.
         gate.leave_recording();
-        Arc::new(Outgoing { gate, towards_application, state: Mutex::default() })
+        let control = AtomicU32::new(control_frames);
+        Arc::new(Outgoing { gate, towards_application, state: Mutex::default(), control })
     }
 
     /// Enters a stream: `begin` opens it and tells its number, and no frame of it passes meanwhile.
@@ -78,13 +88,27 @@ impl Outgoing {
         // A request's head is queued by beginning it.
         let queued = u64::from(self.towards_application);
         state.streams.insert(id, Leaving { guarded, queued, ..Leaving::default() });
-        Ok((StreamOut { outgoing: Arc::clone(self), id }, begun))
+        Ok((StreamOut { outgoing: Arc::clone(self), id, wanted: Notify::new() }, begun))
+    }
+
+    /// So many frames about the connection have come. False if they are more than anybody needs.
+    pub(crate) fn takes_control(&self, frames: u32) -> bool {
+        let taken = self.control.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(frames));
+        taken.is_ok()
+    }
+
+    /// From now on so many may come.
+    pub(crate) fn forgive(&self, frames: u32) {
+        self.control.store(frames, Relaxed);
     }
 
     /// A frame begins to pass. False if nobody may let it.
     pub(crate) fn passes(&self, head: Head) -> bool {
         if !head.carries() && !head.ends_stream() {
             return true;
+        }
+        if head.kind == DATA {
+            self.control.fetch_add(CONTROL_FOR_DATA, Relaxed);
         }
         let mut state = self.state();
         let State { streams, passing } = &mut *state;
@@ -93,7 +117,7 @@ impl Outgoing {
         };
         leaving.passed += match head.kind {
             HEADERS => 1,
-            super::frames::DATA => u64::from(head.length),
+            DATA => u64::from(head.length),
             _ => 0,
         };
         leaving.ended |= head.ends_stream();
@@ -160,12 +184,23 @@ impl Outgoing {
 pub(crate) struct StreamOut {
     outgoing: Arc<Outgoing>,
     id: u32,
+    wanted: Notify,
 }
 
 impl StreamOut {
     /// From now on frames pass for this session only.
     pub(crate) fn hold(&self, guarded: Guarded) {
         self.with(|leaving| leaving.guarded = Some(guarded));
+    }
+
+    /// Somebody reads the body that its other side holds back until it is told to send it (`Expect: 100-continue`).
+    pub(crate) fn want_body(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Completes once somebody does.
+    pub(crate) async fn body_wanted(&self) {
+        self.wanted.notified().await;
     }
 
     /// Who is asked for what leaves.

@@ -13,6 +13,7 @@ use crate::{
         pump::{Pump, Pumped},
     },
     inbound::Inbound,
+    limits::Limits,
     outlet::Outlet,
     road::Peer,
 };
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use h2::{Reason, RecvStream, server::SendResponse};
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST},
 };
 use http_body::Body as _;
@@ -28,17 +29,11 @@ use std::{future::poll_fn, io, net::IpAddr, pin::pin, sync::Arc, time::Duration}
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, watch},
-    time::{sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 
-/// Streams that a client may have open at once on one connection.
-const STREAMS_MOST: u32 = 100;
-/// Bytes that a client may send ahead on one stream.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// Bytes that a client may send ahead on one connection.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// How long a client may take nothing of a stream.
-const WRITE_WITHIN: Duration = Duration::from_secs(60);
+/// For how long a client's frames about the connection are counted together.
+const CONTROL_PERIOD: Duration = Duration::from_secs(10);
 /// Bytes of one stream that `h2` may hold.
 const SEND_BUFFER: usize = 64 * 1024;
 
@@ -64,69 +59,113 @@ impl Gateway {
     {
         let limits = self.limits;
         let Some(gate) = peer.outlet.connection() else { return Ok(()) };
-        let outgoing = Outgoing::to_client(Arc::clone(gate));
+        let outgoing = Outgoing::to_client(Arc::clone(gate), limits.http2.control_frames);
         let io = Followed::server(io, Arc::clone(&outgoing));
         let Peer { address, secure, seat, .. } = peer;
         let line = Arc::new(Line { gateway: Arc::clone(&self), address, secure, seat, outgoing });
-        let mut settings = h2::server::Builder::new();
-        settings
-            .max_concurrent_streams(STREAMS_MOST)
-            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buffer_size(SEND_BUFFER);
-        let handshake = timeout(limits.handshake_within, settings.handshake::<_, Bytes>(io));
+        let handshake = timeout(limits.handshake_within, settings(&limits).handshake::<_, Bytes>(io));
         let mut connection = handshake.await?.map_err(io::Error::other)?;
         let mut streams = FuturesUnordered::new();
-        let mut stopping = false;
+        let mut abandoned = Abandoned { more_than_answered: 0, most: limits.http2.abandoned };
+        let mut period = interval(CONTROL_PERIOD);
+        // Runs while nothing is asked for, and when the connection is to close.
         let mut quiet = pin!(sleep(limits.head_within));
+        let (mut closing, mut stopping) = (false, false);
         loop {
-            tokio::select! {
+            let close = tokio::select! {
                 accepted = connection.accept() => match accepted {
                     None => return Ok(()),
                     Some(Err(error)) => return Err(io::Error::other(error)),
-                    Some(Ok((request, respond))) => streams.push(Arc::clone(&line).stream(request, respond)),
-                },
-                Some(()) = streams.next() => {
-                    if streams.is_empty() {
-                        quiet.set(sleep(if stopping { Duration::ZERO } else { limits.head_within }));
+                    Some(Ok((request, respond))) => {
+                        streams.push(Arc::clone(&line).stream(request, respond));
+                        false
                     }
+                },
+                Some(answered) = streams.next() => {
+                    if abandoned.too_many(answered) {
+                        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    }
+                    if streams.is_empty() && !stopping {
+                        quiet.set(sleep(if closing { limits.drain_within } else { limits.head_within }));
+                    }
+                    false
                 }
                 _ = stop.wait_for(|stop| *stop), if !stopping => {
                     stopping = true;
-                    connection.graceful_shutdown();
                     quiet.set(sleep(limits.drain_within));
+                    true
                 }
                 () = &mut quiet, if stopping || streams.is_empty() => {
-                    if stopping {
+                    if closing {
                         return Ok(());
                     }
-                    // It has had nothing to ask for long enough. It is told, and closed.
-                    stopping = true;
-                    connection.graceful_shutdown();
                     quiet.set(sleep(limits.drain_within));
+                    true
                 }
+                _ = period.tick() => {
+                    line.outgoing.forgive(limits.http2.control_frames);
+                    false
+                }
+            };
+            if close && !closing {
+                // Told, so that what is asked for next is asked elsewhere; what is open may finish.
+                closing = true;
+                connection.graceful_shutdown();
             }
         }
     }
 }
 
+fn settings(limits: &Limits) -> h2::server::Builder {
+    let mut settings = h2::server::Builder::new();
+    settings
+        .max_concurrent_streams(limits.http2.streams)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .initial_window_size(limits.http2.stream_window)
+        .initial_connection_window_size(limits.http2.connection_window)
+        .max_send_buffer_size(SEND_BUFFER);
+    settings
+}
+
+/// Streams that the client gave up before they were answered. A few are a person who changed his mind, and a page has many at once; one
+/// who gives up what he asks for, over and over, only wants it to be worked on.
+struct Abandoned {
+    more_than_answered: u32,
+    most: u32,
+}
+
+impl Abandoned {
+    fn too_many(&mut self, answered: bool) -> bool {
+        self.more_than_answered = match answered {
+            true => self.more_than_answered.saturating_sub(1),
+            false => self.more_than_answered + 1,
+        };
+        self.more_than_answered > self.most
+    }
+}
+
 impl Line {
-    /// One request and its answer.
-    async fn stream(self: Arc<Self>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    /// One request and its answer. False if the client gave it up.
+    async fn stream(self: Arc<Self>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) -> bool {
         let id = respond.stream_id().as_u32();
-        let Ok((out, ())) = self.outgoing.enter(None, || Ok::<_, h2::Error>((id, ()))) else { return };
+        let Ok((out, ())) = self.outgoing.enter(None, || Ok::<_, h2::Error>((id, ()))) else { return true };
         let out = Arc::new(out);
         let outlet = Outlet::Stream(Arc::clone(&out));
         let peer = Peer { address: self.address, secure: self.secure, outlet, seat: Arc::clone(&self.seat) };
         let only_head = request.method() == Method::HEAD;
         let request = one_reading(request);
-        let answer = tokio::select! {
-            answer = self.gateway.handle(request, &peer) => answer,
-            // The client wants it no longer: whatever was done for it goes with it.
-            _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
+        let answer = {
+            let mut answering = pin!(self.gateway.handle(request, &peer));
+            loop {
+                tokio::select! {
+                    answer = answering.as_mut() => break answer,
+                    // Whatever was done for it goes with it.
+                    _ = poll_fn(|cx| respond.poll_reset(cx)) => return false,
+                    () = out.body_wanted() => go_on(&mut respond, &out),
+                }
+            }
         };
-        self.answer(answer, only_head, respond, &out).await;
+        self.answer(answer, only_head, respond, &out).await
     }
 
     async fn answer(
@@ -135,7 +174,7 @@ impl Line {
         only_head: bool,
         mut respond: SendResponse<Bytes>,
         out: &StreamOut,
-    ) {
+    ) -> bool {
         let (mut head, body) = answer.into_parts();
         let length = body.size_hint().exact().filter(|_| !only_head);
         finish_head(&mut head.headers, length);
@@ -147,17 +186,19 @@ impl Line {
             permit.ended().await;
             out.resets();
             respond.send_reset(Reason::CANCEL);
-            return;
+            return true;
         }
         out.queue(1);
         if ends {
             out.finish();
         }
-        let Ok(mut stream) = respond.send_response(Response::from_parts(head, ()), ends) else { return };
+        let Ok(mut stream) = respond.send_response(Response::from_parts(head, ()), ends) else {
+            return false;
+        };
         if ends {
-            return;
+            return true;
         }
-        let within = WRITE_WITHIN;
+        let within = self.gateway.limits.write_within;
         let pump = Pump {
             stream: &mut stream,
             out,
@@ -165,8 +206,17 @@ impl Line {
             within,
             broken: Reason::INTERNAL_ERROR,
         };
-        let _: Pumped = pump.run(body).await;
+        pump.run(body).await != Pumped::Refused
     }
+}
+
+/// 100 (RFC 9110 section 15.2.1): there is a permit, and an application that reads the body.
+fn go_on(respond: &mut SendResponse<Bytes>, out: &StreamOut) {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::CONTINUE;
+    out.queue(1);
+    // A stream that the client has reset meanwhile is found so at once.
+    let _ = respond.send_informational(response);
 }
 
 /// A request as the rest of the gateway reads it: its host in `Host`, its cookies in one field (RFC 9113 section 8.2.3).

@@ -43,13 +43,8 @@ use tokio::{sync::oneshot, task::AbortHandle};
 const STREAMS_MOST: usize = 32;
 /// Resets that one connection sends before it takes no more requests.
 const RESETS_MOST: usize = 16;
-/// Bytes that an application may send ahead on one stream, and on one connection.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of one stream that `h2` may hold.
 const SEND_BUFFER: usize = 64 * 1024;
-/// How long an application may take nothing of a request.
-const WRITE_WITHIN: Duration = Duration::from_secs(60);
 
 /// The connections to one application.
 #[derive(Default)]
@@ -65,6 +60,7 @@ struct Slot {
 }
 
 struct Line {
+    write_within: Duration,
     send: SendRequest<Bytes>,
     outgoing: Arc<Outgoing>,
     task: AbortHandle,
@@ -120,8 +116,8 @@ impl Pool {
         let io = Followed::client(io, Arc::clone(&outgoing));
         let (send, connection) = Builder::new()
             .enable_push(false)
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_window_size(limits.http2.stream_window)
+            .initial_connection_window_size(limits.http2.connection_window)
             .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .max_send_buffer_size(SEND_BUFFER)
             .handshake::<_, Bytes>(io)
@@ -131,7 +127,8 @@ impl Pool {
                 tracing::debug!(%error, "a connection to an application ended");
             }
         });
-        let line = Arc::new(Line { send, outgoing, task: task.abort_handle() });
+        let line =
+            Arc::new(Line { write_within: limits.write_within, send, outgoing, task: task.abort_handle() });
         lock(&self.0).push(Slot { line: Arc::clone(&line), owner, streams: 1, resets: 0 });
         Ok(self.of(&line))
     }
@@ -188,7 +185,8 @@ impl Use {
             Way::Whole(stream)
         } else {
             let (done, hears) = oneshot::channel();
-            tokio::spawn(upload(stream, Arc::clone(&out), guarded.cloned(), body, hears));
+            let within = self.line.write_within;
+            tokio::spawn(upload((stream, Arc::clone(&out)), guarded.cloned(), body, within, hears));
             Way::Uploading(done)
         };
         self.stream = Some(Stream { out, way });
@@ -236,14 +234,14 @@ impl Drop for Use {
 
 /// Sends a body, and then waits until the answer is whole too.
 async fn upload(
-    mut stream: SendStream<Bytes>,
-    out: Arc<StreamOut>,
+    (mut stream, out): (SendStream<Bytes>, Arc<StreamOut>),
     guarded: Option<Guarded>,
     body: UpBody,
+    within: Duration,
     mut hears: oneshot::Receiver<()>,
 ) {
     let permit = guarded.as_ref().map(|guarded| &guarded.permit);
-    let pump = Pump { stream: &mut stream, out: &out, permit, within: WRITE_WITHIN, broken: Reason::CANCEL };
+    let pump = Pump { stream: &mut stream, out: &out, permit, within, broken: Reason::CANCEL };
     let given_up = tokio::select! {
         heard = &mut hears => heard.is_err(),
         _ = pump.run(body) => hears.await.is_err(),

@@ -104,6 +104,12 @@ impl Answering {
         timeout(Duration::from_secs(10), self.0).await.expect("a head in time")
     }
 
+    /// An answer before the answer, if one comes.
+    pub async fn informational(&mut self) -> Option<Response<()>> {
+        let next = std::future::poll_fn(|cx| self.0.poll_informational(cx));
+        timeout(Duration::from_secs(10), next).await.expect("an answer in time")?.ok()
+    }
+
     /// The whole answer.
     pub async fn whole(self) -> Whole {
         let (head, body) = self.head().await.expect("an answer").into_parts();

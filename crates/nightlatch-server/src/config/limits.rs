@@ -48,6 +48,11 @@ pub(super) static SECTION: Section = Section {
             "\"60s\"",
             "How long a client may take to send a request's head, or to begin the next one.",
         ),
+        duration(
+            "write_within",
+            "\"60s\"",
+            "How long a client or an app that is being written to may take nothing of it, or acknowledge nothing. Then its connection is reset.",
+        ),
         duration("connect_within", "\"5s\"", "How long a connection to an app may take to be made."),
         Key {
             name: "idle_upstream_connections",
@@ -68,6 +73,46 @@ pub(super) static SECTION: Section = Section {
             "How long an unsafe request that the app has whole may take to finish after its session's end. The answer is withheld and its outcome recorded.",
         ),
         duration("drain_within", "\"5s\"", "How long what is open may go on when the program stops."),
+        Key {
+            name: "http2_streams",
+            form: Form::Integer,
+            need: Need::Default("100"),
+            status: Status::Now,
+            example: "100",
+            means: "Requests that a client may have open at once on one connection of HTTP/2. 1 to 1000.",
+        },
+        Key {
+            name: "http2_stream_window",
+            form: Form::Size,
+            need: Need::Default("\"256KiB\""),
+            status: Status::Now,
+            example: "\"256KiB\"",
+            means: "How much of one body a client, or an app with `protocol = \"h2\"`, may send ahead of who reads it. From 64KiB to 16MiB.",
+        },
+        Key {
+            name: "http2_connection_window",
+            form: Form::Size,
+            need: Need::Default("\"1MiB\""),
+            status: Status::Now,
+            example: "\"1MiB\"",
+            means: "The same for all bodies on one connection together: what a connection may hold in memory. From 64KiB to 64MiB.",
+        },
+        Key {
+            name: "http2_abandoned",
+            form: Form::Integer,
+            need: Need::Default("200"),
+            status: Status::Now,
+            example: "200",
+            means: "Requests that a client may give up on one connection before they are answered, beyond as many as it let be answered. Then the connection ends (\"rapid reset\"). 10 to 100000.",
+        },
+        Key {
+            name: "http2_control_frames",
+            form: Form::Integer,
+            need: Need::Default("10000"),
+            status: Status::Now,
+            example: "10000",
+            means: "Frames other than requests and bodies that a client may send on one connection in ten seconds, beyond those that acknowledge bodies it got. Then the connection ends. 100 to 1000000.",
+        },
     ],
 };
 
@@ -89,6 +134,8 @@ pub(crate) struct Limits {
     pub(crate) head_fields: usize,
     /// How long a head may take.
     pub(crate) head_within: Millis,
+    /// How long a peer may take nothing of what is written to it.
+    pub(crate) write_within: Millis,
     /// How long a connection to an app may take to be made.
     pub(crate) connect_within: Millis,
     /// Connections to one app that are kept.
@@ -99,6 +146,29 @@ pub(crate) struct Limits {
     pub(crate) finish_within: Millis,
     /// How long what is open may go on when the program stops.
     pub(crate) drain_within: Millis,
+    /// What a connection of HTTP/2 may carry.
+    #[serde(flatten)]
+    pub(crate) http2: Http2,
+}
+
+/// The bounds of one connection of HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Http2 {
+    /// Requests open at once.
+    #[serde(rename = "http2_streams")]
+    pub(crate) streams: u32,
+    /// Bytes ahead in one body.
+    #[serde(rename = "http2_stream_window")]
+    pub(crate) stream_window: u32,
+    /// Bytes ahead in all bodies.
+    #[serde(rename = "http2_connection_window")]
+    pub(crate) connection_window: u32,
+    /// Requests given up.
+    #[serde(rename = "http2_abandoned")]
+    pub(crate) abandoned: u32,
+    /// Frames that carry nothing.
+    #[serde(rename = "http2_control_frames")]
+    pub(crate) control_frames: u32,
 }
 
 impl Limits {
@@ -110,11 +180,13 @@ impl Limits {
         let head = table.text(notes, "head", head);
         let head_fields = number(notes, &table, "head_fields", 32, 1_000);
         let head_within = table.text(notes, "head_within", Millis::parse);
+        let write_within = table.text(notes, "write_within", Millis::parse);
         let connect_within = table.text(notes, "connect_within", Millis::parse);
         let idle_upstream_connections = number(notes, &table, "idle_upstream_connections", 0, 65_535);
         let answer_within = table.text(notes, "answer_within", Millis::parse);
         let finish_within = table.text(notes, "finish_within", Millis::parse);
         let drain_within = table.text(notes, "drain_within", Millis::parse);
+        let http2 = Http2::read(notes, &table);
         Some(Self {
             connections: match connections {
                 None => None,
@@ -124,13 +196,47 @@ impl Limits {
             head: head?,
             head_fields: head_fields?,
             head_within: head_within?,
+            write_within: write_within?,
             connect_within: connect_within?,
             idle_upstream_connections: idle_upstream_connections?,
             answer_within: answer_within?,
             finish_within: finish_within?,
             drain_within: drain_within?,
+            http2: http2?,
         })
     }
+}
+
+impl Http2 {
+    fn read(notes: &mut Notes<'_>, table: &Table<'_>) -> Option<Self> {
+        let streams = count(notes, table, "http2_streams", 1, 1_000);
+        let stream_window = table.text(notes, "http2_stream_window", |text| window(text, Bytes(16 << 20)));
+        let connection_window =
+            table.text(notes, "http2_connection_window", |text| window(text, Bytes(64 << 20)));
+        let abandoned = count(notes, table, "http2_abandoned", 10, 100_000);
+        let control_frames = count(notes, table, "http2_control_frames", 100, 1_000_000);
+        Some(Self {
+            streams: streams?,
+            stream_window: stream_window?,
+            connection_window: connection_window?,
+            abandoned: abandoned?,
+            control_frames: control_frames?,
+        })
+    }
+}
+
+fn count(notes: &mut Notes<'_>, table: &Table<'_>, name: &str, least: usize, most: usize) -> Option<u32> {
+    number(notes, table, name, least, most).and_then(|number| u32::try_from(number).ok())
+}
+
+/// How much may come ahead; less than every sender starts with (RFC 9113 section 6.9.2) would only be late to be known.
+fn window(text: &str, most: Bytes) -> Result<u32, Mistake> {
+    let bytes = Bytes::parse(text)?;
+    let least = Bytes(64 << 10);
+    if let Some(bytes) = u32::try_from(bytes.0).ok().filter(|_| (least..=most).contains(&bytes)) {
+        return Ok(bytes);
+    }
+    Err(Mistake::new(Code::OutOfBounds, format!("a window of {bytes} is not from {least} to {most}")))
 }
 
 /// A whole number in bounds, both included.

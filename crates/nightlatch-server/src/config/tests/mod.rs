@@ -18,7 +18,7 @@ use super::code::Code;
 use super::duration::Millis;
 use super::identity::{DemoUser, Identity};
 use super::key::{Form, Key, SECTIONS, Section, Status};
-use super::limits::Limits;
+use super::limits::{Http2, Limits};
 use super::listen::{Listen, TlsFiles};
 use super::policy::Policy;
 use super::route::RoutePattern;
@@ -92,6 +92,12 @@ idle_upstream_connections = 64
 answer_within = "2m"
 finish_within = "30s"
 drain_within = "20s"
+write_within = "45s"
+http2_streams = 50
+http2_stream_window = "128KiB"
+http2_connection_window = "2MiB"
+http2_abandoned = 60
+http2_control_frames = 5000
 "#;
 
 /// The keys of the demo sign-in.
@@ -149,11 +155,19 @@ fn a_full_file_means_what_it_says() {
             head: Bytes(32 << 10),
             head_fields: 100,
             head_within: Millis(30_000),
+            write_within: Millis(45_000),
             connect_within: Millis(2_000),
             idle_upstream_connections: 64,
             answer_within: Millis(120_000),
             finish_within: Millis(30_000),
             drain_within: Millis(20_000),
+            http2: Http2 {
+                streams: 50,
+                stream_window: 128 << 10,
+                connection_window: 2 << 20,
+                abandoned: 60,
+                control_frames: 5_000,
+            },
         },
         data_dir: PathBuf::from("/etc/nightlatch/data"),
         policy: Policy { idle: Millis(900_000), absolute: Millis(43_200_000), warning: Millis(120_000) },
