@@ -1,4 +1,4 @@
-//! What people who work on Nightlatch run: `cargo xtask demo`, `test`, `lint`, `tidy`, `bench`, `simulate`,
+//! What people who work on Nightlatch run: `cargo xtask demo`, `test`, `autobahn`, `lint`, `tidy`, `bench`, `simulate`,
 //! `crash-loop`, `planted`.
 //!
 //! Each command installs or builds what it lacks and says what it does, so that a fresh machine needs nothing but what README names.
@@ -18,6 +18,7 @@ cargo xtask COMMAND
 
   demo [ARGS]    start the demo brokerage behind the gateway (ARGS go to `nightlatch demo`; try --help)
   test           install what the tests need and run all of them
+  autobahn       all of Autobahn's WebSocket suite, straight and through the gateway; takes many minutes
   lint           formatting, clippy, advisories and licences, tidy
   tidy           check the tree: which crate uses which, who asks for the time
   bench [NAME]   measure; see docs/design/performance.md
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let done = match command {
         "demo" => demo(rest),
         "test" => test::run(),
+        "autobahn" => test::autobahn(),
         "lint" => lint(),
         "tidy" => tidy::run(),
         "bench" => bench(rest),

@@ -13,6 +13,9 @@ pub(crate) fn run() -> Result<(), String> {
     tools::apt("nginx", "nginx")?;
     tools::apt("apache2", "apache2-bin")?;
     tools::python(&["websockets==17.4"])?;
+    if let Err(missing) = tools::autobahn() {
+        println!("Autobahn's WebSocket suite: NOT RUN, {missing}");
+    }
     tools::npm_ci("examples/brokerage")?;
     tools::npm_ci("tests/clients")?;
 
@@ -24,4 +27,13 @@ pub(crate) fn run() -> Result<(), String> {
     in_folder("tests/clients", "npm", &["test"])?;
     // And killed, round after round, under load: about a minute.
     in_folder("tests/clients", "node", &["crash/loop.js", "40"])
+}
+
+/// All of Autobahn's WebSocket suite.
+pub(crate) fn autobahn() -> Result<(), String> {
+    tools::need_node()?;
+    tools::autobahn()?;
+    tools::npm_ci("tests/clients")?;
+    cargo(&["build", "--package", "nightlatch-server"])?;
+    in_folder("tests/clients", "npm", &["run", "autobahn"])
 }

@@ -53,6 +53,28 @@ pub(crate) fn apt(program: &str, package: &str) -> Result<(), String> {
     in_folder("", "apt-get", &["install", "--yes", "--quiet", "--no-install-recommends", package])
 }
 
+/// Autobahn's WebSocket suite, in an environment of its own: it is written for Python 2.7, which has to be there.
+pub(crate) fn autobahn() -> Result<(), String> {
+    let interpreter = root().join(".venv27/bin/python").display().to_string();
+    if has(&interpreter) {
+        return Ok(());
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let pyenv = fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
+    let python = pyenv
+        .map(|version| version.path().join("bin/python2.7"))
+        .chain([PathBuf::from("python2.7")])
+        .map(|candidate| candidate.display().to_string())
+        .find(|candidate| has(candidate))
+        .ok_or("there is no `python2.7`; install one (with pyenv: `pyenv install 2.7.18`)")?;
+    // The last version that makes environments for 2.7.
+    let maker = self::python(&["virtualenv==20.15.1"])?;
+    in_folder("", &maker, &["-m", "virtualenv", "--quiet", "--python", &python, ".venv27"])?;
+    let install =
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "autobahntestsuite==25.10.1"];
+    in_folder("", &interpreter, &install)
+}
+
 /// Whether a program is there, among those for everybody or those for servers.
 fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

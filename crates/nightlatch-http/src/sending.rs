@@ -2,7 +2,8 @@
 //!
 //! An application may close an idle connection at the very moment a request goes into it. Then nobody can know what it has seen.
 //! A request that came back untouched goes out again on a fresh connection; so does, once, a request that is safe and has no body,
-//! since asking twice changes nothing. Anything else may have been acted on and is never repeated.
+//! since asking twice changes nothing. Anything else may have been acted on and is never repeated; a request to switch protocols
+//! neither, though it may be a GET: what it starts has an effect.
 
 use crate::{
     gate::Guarded,
@@ -11,7 +12,7 @@ use crate::{
     upstream::{Lease, Sent, UpBody, Upstream, UpstreamError},
 };
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, header::UPGRADE};
 use http_body_util::{BodyExt, Empty};
 use std::sync::Arc;
 
@@ -29,8 +30,10 @@ pub(crate) struct Sending {
 impl Sending {
     /// Completes with the head of the answer.
     pub(crate) async fn run(mut self) -> Result<Answered, UpstreamError> {
-        let mut spare = (self.request.method().is_safe() && self.progress.read_whole())
-            .then(|| without_body(&self.request));
+        let may_repeat = self.request.method().is_safe()
+            && self.progress.read_whole()
+            && !self.request.headers().contains_key(UPGRADE);
+        let mut spare = may_repeat.then(|| without_body(&self.request));
         let mut fresh = false;
         loop {
             let owner = self.guarded.as_ref().map(|guarded| guarded.permit.session().facts.id);

@@ -1,0 +1,74 @@
+// @ts-check
+// Autobahn's WebSocket suite against npm `ws`, twice: straight, and through the gateway. What it thinks of each case must be the
+// same, close codes included: the gateway relays bytes, whatever they are.
+//
+// `cargo xtask autobahn` runs all of it, which takes many minutes; without more, a part of it is run. The suite needs Python 2.7.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import http from "node:http";
+import path from "node:path";
+import { test } from "node:test";
+import { WebSocketServer } from "ws";
+import { later } from "./support/later.js";
+import { ROOT, folder, run } from "./support/program.js";
+import { startSite } from "./support/site.js";
+
+/** The interpreter that has the suite; xtask puts it there. */
+const PYTHON = path.join(ROOT, ".venv27/bin/python");
+const ALL = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*", "12.*", "13.*"];
+/** Without the long ones: of 9, 12 and 13 the smallest messages of each kind. */
+const SOME = [...ALL.slice(0, 7), "9.1.1", "9.2.1", "10.*", "12.1.1", "12.2.1", ...[1, 2, 3, 4, 5, 6, 7].map((n) => `13.${n}.1`)];
+const CASES = process.env.AUTOBAHN === "all" ? ALL : SOME;
+
+/** An echo with compression, as Autobahn's instructions for servers ask for. @param {import("./support/later.js").Owner} owner */
+async function startEcho(owner) {
+  const server = http.createServer();
+  const sockets = new WebSocketServer({ server, perMessageDeflate: true, maxPayload: 64 * 1024 * 1024 });
+  sockets.on("connection", (socket) => {
+    socket.on("error", () => {});
+    socket.on("message", (data, binary) => socket.send(data, { binary }));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  later(owner, () => {
+    for (const socket of sockets.clients) socket.terminate();
+    server.close();
+  });
+  return /** @type {import("node:net").AddressInfo} */ (server.address()).port;
+}
+
+test("Autobahn's verdicts are the same through the gateway", { skip: !existsSync(PYTHON) && "needs Python 2.7: cargo xtask autobahn", timeout: 3_600_000 }, async (t) => {
+  const echo = await startEcho(t);
+  const site = await startSite(t, { upstream: `http://127.0.0.1:${echo}`, idle: "3600s", absolute: "7200s", form: false });
+  const { token } = await site.start({ subject: "ada" });
+  const dir = await folder(t);
+  const servers = { straight: `ws://127.0.0.1:${echo}`, gateway: site.url.replace("http", "ws") };
+  const settings = path.join(dir, "settings.json");
+  await writeFile(settings, JSON.stringify({
+    outdir: dir,
+    servers: Object.entries(servers).map(([agent, url]) => ({ agent, url })),
+    cases: CASES,
+    "exclude-cases": [],
+    "exclude-agent-cases": {},
+  }));
+  const fuzz = path.join(ROOT, "tests/clients/autobahn/fuzz.py");
+  const ran = await run(PYTHON, [fuzz, settings], { env: { NIGHTLATCH_TOKEN: token } });
+  assert.equal(ran.code, 0, ran.stdout.slice(-2000) + ran.stderr.slice(-2000));
+
+  /** @typedef {Record<string, {behavior: string, behaviorClose: string, remoteCloseCode: number | null}>} Verdicts */
+  /** @type {Record<"straight" | "gateway", Verdicts>} */
+  const { straight, gateway } = JSON.parse(await readFile(path.join(dir, "index.json"), "utf8"));
+  const words = (/** @type {Verdicts[string]} */ { behavior, behaviorClose, remoteCloseCode }) =>
+    `${behavior}, closed ${behaviorClose} with ${remoteCloseCode}`;
+  /** @type {Record<string, number>} */
+  const counts = {};
+  for (const { behavior } of Object.values(straight)) counts[behavior] = (counts[behavior] ?? 0) + 1;
+  t.diagnostic(`${Object.keys(straight).length} cases: ${JSON.stringify(counts)}`);
+  const failed = Object.keys(straight).filter((name) => straight[name].behavior === "FAILED");
+  t.diagnostic(`failed by the server itself, straight: ${failed.join(", ") || "none"}`);
+  assert.ok(Object.keys(straight).length > 250, "the suite was run");
+  const different = Object.keys(straight)
+    .filter((name) => words(straight[name]) !== words(gateway[name]))
+    .map((name) => `${name}: straight ${words(straight[name])}; through the gateway ${words(gateway[name])}`);
+  assert.deepEqual(different, []);
+});
