@@ -86,7 +86,8 @@ describe("requests", { concurrency: 5 }, () => {
 
     const [answer, marked] = answers;
     assert.equal(rest, "", "bytes that belong to no answer");
-    if (status !== undefined) assert.equal(answer?.status ?? "nothing", status);
+    // A server that does not wait for a body may have answered before it went bad.
+    if (status !== undefined && !(begun && answer?.status === 200)) assert.equal(answer?.status ?? "nothing", status);
     if (ends) assert.equal(marked ? "stays" : "closes", ends);
     const own = (/** @type {string} */ path) => new RegExp(`GET ${path}$`, "m");
     if (marked) assert.match(marked.body, own(first), "the marker got an answer that is not its own");

@@ -293,6 +293,7 @@ impl Exchange<'_> {
             UpstreamError::Connect { .. } => (StatusCode::BAD_GATEWAY, "application-unreachable"),
             UpstreamError::ConnectTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "application-unreachable"),
             UpstreamError::Answer { .. } => (StatusCode::BAD_GATEWAY, "application-broke-off"),
+            UpstreamError::Ambiguous { .. } => (StatusCode::BAD_GATEWAY, "ambiguous-answer"),
         };
         let sent = if !method.is_safe() && progress.may_be_whole() { Sent::Perhaps } else { Sent::Nothing };
         progress.read_off(self.trouble(status, code, sent)).await

@@ -6,11 +6,12 @@
 //! design: a client that nominates `X-Nightlatch-Subject` in `Connection` removes nothing, because at that time there
 //! is nothing of ours to remove.
 //!
-//! The fields of one connection are dealt with in [`hop_by_hop`] (RFC 9110 section 7.6.1), which names count as which
+//! The fields of one connection are dealt with in [`hop_by_hop`] (RFC 9110 section 7.6.1), where an answer ends in [`framing`], which names count as which
 //! in [`spelling`], where the client is in [`client`], who it is in [`identity`], and what comes after a body in
 //! [`trailers`]. [`request`] and [`response`] put it all in order, one for each direction.
 
 pub mod client;
+pub mod framing;
 pub mod hop_by_hop;
 pub mod identity;
 pub mod request;

@@ -8,7 +8,10 @@
 mod http2;
 
 use crate::{
-    forward::hop_by_hop::list_has,
+    forward::{
+        framing::{FramingFault, one_framing},
+        hop_by_hop::list_has,
+    },
     gate::{Gate, GatedIo, Guarded},
     inbound::{Inbound, InboundError},
     limits::Limits,
@@ -63,6 +66,14 @@ pub(crate) enum UpstreamError {
         authority: Arc<str>,
         /// What was wrong.
         source: InboundError,
+    },
+    /// It answered, and where the answer ends can be read in two ways.
+    #[error("`{authority}` gave an ambiguous answer: {source}")]
+    Ambiguous {
+        /// Who.
+        authority: Arc<str>,
+        /// What was said twice.
+        source: FramingFault,
     },
 }
 
@@ -238,7 +249,13 @@ impl Lease {
         }
         progress.through(Outlet::Connection(Arc::clone(&connection.gate)));
         match connection.sender.try_send_request(request).await {
-            Ok(response) => Sent::Answered(response.map(Inbound::Http1)),
+            Ok(mut response) => match one_framing(response.headers_mut()) {
+                Ok(()) => Sent::Answered(response.map(Inbound::Http1)),
+                Err(source) => {
+                    let authority = Arc::clone(&self.upstream.authority);
+                    Sent::Failed(UpstreamError::Ambiguous { authority, source })
+                }
+            },
             Err(mut error) => match error.take_message() {
                 Some(request) => Sent::Returned(request),
                 None => Sent::Failed(self.upstream.answer(error.into_error())),
