@@ -20,7 +20,7 @@
 
 use crate::{
     end::EndOrder,
-    engine::Engine,
+    engine::Authority,
     entry::{BlockRecord, EndNote, Entry, clip},
     journal::Then,
     recover::Recovery,
@@ -128,9 +128,9 @@ fn change(changes: &mut Changes, pseudonym: &str, change: Change, done: u64) {
     of_subject.drain(..known);
 }
 
-impl Engine {
+impl Authority {
     /// Blocks a subject: no session of it starts, and all present ones end (`blocked`). Takes effect at once; it is done when
-    /// [`Engine::blocked`] has completed. One that is blocked already stays so, as it was.
+    /// [`Authority::blocked`] has completed. One that is blocked already stays so, as it was.
     ///
     /// May write to disk (a subject seen for the first time), so call it where blocking is allowed.
     ///
@@ -179,7 +179,7 @@ impl Engine {
 
     /// Lifts the block of a subject: it may start sessions again, those that ended stay ended. None if it is not blocked.
     ///
-    /// Takes effect at once, and is done when the entry with the returned index is on disk ([`Engine::durable`]). A start
+    /// Takes effect at once, and is done when the entry with the returned index is on disk ([`Authority::durable`]). A start
     /// that it allows has a later entry, so it is never on disk without it.
     pub fn unblock(&self, subject: &Subject, order: BlockOrder<'_>) -> Option<u64> {
         let pseudonym = self.people().known(&subject.provider, &subject.name)?.to_string();
@@ -223,7 +223,7 @@ impl Engine {
 
     /// A session that was on its way to disk when its subject was blocked ends as it is admitted.
     pub(crate) fn end_if_blocked(&self, session: &Arc<Session>) {
-        if let Some(block) = self.blocks().of(&session.facts.pseudonym) {
+        if let Some(block) = self.blocks().of(&session.facts.who.pseudonym.to_string()) {
             self.end(session, order(&block));
         }
     }

@@ -34,7 +34,7 @@ impl Refusal {
     /// Waits until the end may be told: at once in all but the few milliseconds until its entry is on disk.
     pub async fn told(&self) {
         loop {
-            let woken = self.session.signal.notified();
+            let woken = self.session.signal().notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
             if self.session.settled() {
@@ -49,15 +49,9 @@ impl Engine {
     /// Decides on a request with this credential. Reads the clock once and does no I/O; if granted, it takes no lock either.
     ///
     /// `point` names the enforcement point that asks, for the record.
-    pub fn check(
-        self: &Arc<Self>,
-        credential: &CredentialHash,
-        activity: Activity,
-        point: &str,
-    ) -> Admission {
-        let session = self.table().with(credential, |found| found.cloned());
-        match session {
-            Some(session) => self.admit(&session, activity, point),
+    pub fn check(&self, credential: &CredentialHash, activity: Activity, point: &str) -> Admission {
+        match self.table().by_credential(credential) {
+            Some(session) => self.admit(session, activity, point),
             None => {
                 self.stats().refused_unknown.fetch_add(1, Relaxed);
                 Admission::Unknown
@@ -65,22 +59,18 @@ impl Engine {
         }
     }
 
-    fn admit(self: &Arc<Self>, session: &Arc<Session>, activity: Activity, point: &str) -> Admission {
+    fn admit(&self, session: Arc<Session>, activity: Activity, point: &str) -> Admission {
         // Registered first, decided second: an end that falls between the two finds us.
-        let permit = Permit::register(self, session);
+        let permit = Permit::register(self.lanes.mine(), session);
+        let session = permit.session();
         let now_nanos = self.clock().now_nanos();
         match self.decide(session, activity, now_nanos, "check") {
             Committed::Live(_) => {
                 session.count(activity, nightlatch_core::Time::from_nanos(now_nanos));
-                match activity {
-                    Activity::Active => &self.stats().granted_active,
-                    Activity::Passive => &self.stats().granted_passive,
-                }
-                .fetch_add(1, Relaxed);
+                self.stats().count_granted(activity);
                 Admission::Granted(permit.granted())
             }
             Committed::Ended(reason) | Committed::EndedNow(reason, _) => {
-                drop(permit);
                 self.stats().count_refused(reason);
                 let at = nightlatch_core::Time::from_nanos(now_nanos);
                 if session.refuse() {

@@ -1,24 +1,23 @@
 //! Deadlines that fall due while nobody asks.
 //!
-//! A check finds a passed deadline by itself; what is open and quiet must be woken. [`Engine::turn`] does that: it says when it
+//! A check finds a passed deadline by itself; what is open and quiet must be woken. [`Authority::turn`] does that: it says when it
 //! wants to be called again and may be called at any time, as often as one likes. It always looks at the clock and at the session
 //! before it acts; a touch does not move the timer, so an entry that comes up early is simply armed again at the
 //! deadline as it then stands.
 
-use crate::{cell::Committed, engine::Engine, session::Session};
+use crate::{cell::Committed, engine::Authority, session::Session};
 use nightlatch_core::{Activity, Span, Time};
-use std::sync::Arc;
 
 /// How long what is open waits for its end to be on record, before it is closed without a word.
 const TOLD_WITHIN: Span = Span::from_secs(2);
 
-impl Engine {
+impl Authority {
     /// Arms a timer for the session's deadline as it stands.
-    pub(crate) fn arm(&self, session: &Arc<Session>) {
+    pub(crate) fn arm(&self, session: &Session) {
         let due = session.deadline().at;
         let mut wheel = self.wheel();
         let sooner = wheel.next().is_none_or(|next| due < next);
-        wheel.arm(due, Arc::clone(session));
+        wheel.arm(due, session.slot().index);
         drop(wheel);
         if sooner {
             self.wake_timekeeper();
@@ -28,15 +27,15 @@ impl Engine {
     /// Ends every session whose deadline has come, and says when to call again at the latest; none if no timer stands.
     pub fn turn(&self) -> Option<Time> {
         let now_nanos = self.clock().now_nanos();
-        let mut due = Vec::new();
-        self.wheel().advance(Time::from_nanos(now_nanos), &mut due);
+        let mut fired = Vec::new();
+        self.wheel().advance(Time::from_nanos(now_nanos), &mut fired);
         // First everything ends, so that of many that fall due together nothing more passes for the last one either; then
         // each is written down and told.
         let mut ended = Vec::new();
-        for session in due {
+        for session in self.slots().tenants(&fired) {
             match self.decide_silently(&session, Activity::Passive, now_nanos, "deadline") {
                 Committed::EndedNow(reason, deadline) => ended.push((session, reason, deadline)),
-                Committed::Live(deadline) => self.wheel().arm(deadline.at, session),
+                Committed::Live(deadline) => self.wheel().arm(deadline.at, session.slot().index),
                 Committed::Ended(_) => {}
             }
         }

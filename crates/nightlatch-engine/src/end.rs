@@ -2,7 +2,7 @@
 
 use crate::{
     cell::Committed,
-    engine::Engine,
+    engine::Authority,
     entry::{EndNote, Entry, SessionEnded},
     journal::Then,
     session::Session,
@@ -21,7 +21,7 @@ pub struct EndOrder<'a> {
     pub cause: Option<&'a str>,
 }
 
-impl Engine {
+impl Authority {
     /// Decides on an event and, if that ends the session, records the end. `by` says who noticed.
     ///
     /// A lease's parent is decided on first: a parent whose deadline has passed ends by its own reason before its lease does.
@@ -39,7 +39,7 @@ impl Engine {
         committed
     }
 
-    /// The same without the record of the session's own end, which the caller owes.
+    /// The same without the record of the session's own end, which the caller owes: until then the numbers tell when it was.
     pub(crate) fn decide_silently(
         &self,
         session: &Arc<Session>,
@@ -47,14 +47,10 @@ impl Engine {
         now_nanos: u64,
         by: &str,
     ) -> Committed {
-        if let Some(parent) = &session.parent {
+        if let Some(parent) = session.parent() {
             self.decide(parent, Activity::Passive, now_nanos, by);
         }
-        let committed = session.cell.decide(session.parent_end(), activity, Time::from_nanos(now_nanos));
-        if let Committed::EndedNow(_, deadline) = committed {
-            session.note_end(deadline.at);
-        }
-        committed
+        session.cell.decide(session.parent_end(), activity, Time::from_nanos(now_nanos))
     }
 
     /// Records an end that a deadline brought.
@@ -66,6 +62,7 @@ impl Engine {
         now_nanos: u64,
         by: &str,
     ) {
+        session.note_end(deadline.at);
         let lateness_us = now_nanos.saturating_sub(deadline.at.as_nanos()) / 1_000;
         self.stats().ends.observe(lateness_us);
         let may_be_told = self.would_be_found_again(session, reason, now_nanos) || parent_settled(session);
@@ -86,7 +83,7 @@ impl Engine {
     }
 
     /// Ends a session on somebody's order. Takes effect at once; is told once its entry is on disk, which the returned
-    /// index is to be awaited for ([`Engine::durable`]).
+    /// index is to be awaited for ([`Authority::durable`]).
     ///
     /// None if it is over already: the first end stays.
     pub fn end(&self, session: &Arc<Session>, order: EndOrder<'_>) -> Option<u64> {
@@ -160,5 +157,5 @@ impl Engine {
 
 /// A lease's end follows from its parent's once that may be told.
 fn parent_settled(session: &Session) -> bool {
-    session.parent.as_ref().is_some_and(|parent| parent.settled())
+    session.parent().is_some_and(|parent| parent.settled())
 }

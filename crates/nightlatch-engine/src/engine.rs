@@ -1,6 +1,6 @@
 //! The authority: one clock, one table, one log.
 //!
-//! [`Engine`] owns everything that decides and records, and hands it to the modules around it, each of which is one step: `start`,
+//! [`Authority`] owns everything that decides and records, and hands it to the modules around it, each of which is one step: `start`,
 //! `check`, `permit`, `end`, `deadlines`, `upkeep`, `recover`. It runs no thread by itself; [`run`](crate::run) does, and the
 //! simulator calls the same functions by hand.
 
@@ -10,9 +10,11 @@ use crate::{
     entry::Entry,
     health::{Faults, NoRoom, Part, Waits},
     journal::{Journal, Then},
+    lanes::Lanes,
     room::Room,
     rules::Rules,
-    session::Session,
+    session::{Session, Terms, Who},
+    shared::Shared,
     slots::Slots,
     stats::Stats,
     table::Table,
@@ -23,12 +25,27 @@ use nightlatch_ledger::{CommitError, Ledger};
 use nightlatch_store::{DataDir, KeyError, Keys, People, Pseudonym, PseudonymError, SecretKey};
 use std::{
     collections::VecDeque,
+    ops::Deref,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::Ordering::Relaxed},
     thread::Thread,
 };
 
-/// The one road of every decision.
+/// The one road of every decision: the [authority](Authority), and the handles by which permits hold it.
 pub struct Engine {
+    pub(crate) lanes: Lanes,
+    authority: Arc<Authority>,
+}
+
+impl Deref for Engine {
+    type Target = Authority;
+
+    fn deref(&self) -> &Authority {
+        &self.authority
+    }
+}
+
+/// One clock, one table, one log.
+pub struct Authority {
     node: String,
     keys: Keys,
     clock: Clock,
@@ -36,12 +53,14 @@ pub struct Engine {
     rules: Rules,
     blocks: Blocks,
     table: Table,
+    people_with_sessions: Shared<Who>,
+    terms: Shared<Terms>,
     slots: Slots,
     journal: Journal,
     people: People,
     stats: Stats,
     room: Room,
-    wheel: Mutex<Wheel<Arc<Session>>>,
+    wheel: Mutex<Wheel>,
     /// Held while limits go down, so that what is on record of them is known.
     pub(crate) lowering: Mutex<()>,
     ended: Mutex<VecDeque<(Time, Arc<Session>)>>,
@@ -70,10 +89,17 @@ pub(crate) struct Parts {
 
 impl Engine {
     pub(crate) fn of(parts: Parts) -> Engine {
+        let authority = Arc::new(Authority::of(parts));
+        Engine { lanes: Lanes::of(&authority), authority }
+    }
+}
+
+impl Authority {
+    fn of(parts: Parts) -> Authority {
         let now = parts.clock.now();
         let room = Room::default();
         room.measured(parts.ledger.reserve(0));
-        Engine {
+        Authority {
             node: parts.node,
             keys: parts.keys,
             clock: parts.clock,
@@ -81,6 +107,8 @@ impl Engine {
             rules: Rules::default(),
             blocks: Blocks::default(),
             table: Table::default(),
+            people_with_sessions: Shared::default(),
+            terms: Shared::default(),
             slots: Slots::default(),
             journal: Journal::new(parts.ledger),
             people: parts.people,
@@ -251,7 +279,7 @@ impl Engine {
     /// The session is found by its credential, and by its parent.
     pub(crate) fn know(&self, session: &Arc<Session>) {
         self.table.insert(session);
-        if let Some(parent) = &session.parent {
+        if let Some(parent) = session.parent() {
             parent.adopt(session);
         }
     }
@@ -290,6 +318,15 @@ impl Engine {
             self.table.remove(&session);
             self.slots.release(&session);
         }
+    }
+
+    /// The subject under this pseudonym, together with every other session of it.
+    pub(crate) fn who(&self, subject: Subject, pseudonym: Pseudonym) -> Arc<Who> {
+        self.people_with_sessions.one(Who { subject, pseudonym })
+    }
+
+    pub(crate) fn terms(&self) -> &Shared<Terms> {
+        &self.terms
     }
 
     pub(crate) fn table(&self) -> &Table {
@@ -337,11 +374,11 @@ impl Engine {
         &self.journal
     }
 
-    pub(crate) fn wheel(&self) -> MutexGuard<'_, Wheel<Arc<Session>>> {
+    pub(crate) fn wheel(&self) -> MutexGuard<'_, Wheel> {
         self.wheel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The present thread calls [`Engine::turn`] from now on.
+    /// The present thread calls [`Authority::turn`] from now on.
     pub(crate) fn timed_by_this_thread(&self) {
         let _ = self.timekeeper.set(std::thread::current());
     }

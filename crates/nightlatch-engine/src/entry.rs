@@ -7,9 +7,10 @@
 
 use crate::{
     block::Block,
-    session::{Facts, Session},
+    session::{Facts, Session, Terms},
 };
-use nightlatch_core::{CredentialHash, Deadline, EndReason, Kind, Policy, SessionId, Span, Time};
+use nightlatch_core::{CredentialHash, Deadline, EndReason, Policy, SessionId, Span, Time};
+use nightlatch_store::Pseudonym;
 use serde::{Deserialize, Serialize};
 
 /// One entry of the ledger.
@@ -352,24 +353,12 @@ impl SessionStarted {
         now: Time,
         rules: &dyn Fn(nightlatch_core::RuleId) -> String,
     ) -> SessionStarted {
-        let Facts {
-            id,
-            pseudonym,
-            kind,
-            groups,
-            started,
-            policy_version,
-            warning,
-            app,
-            acr,
-            continues,
-            credential,
-            ..
-        } = &session.facts;
+        let Facts { credential, id, who, terms, started } = &session.facts;
+        let Terms { kind, groups, policy_version, warning, app, acr } = &**terms;
         let (idle, hard_end) = (session.idle(), session.hard_end());
         SessionStarted {
             session: id.to_string(),
-            subject: pseudonym.clone(),
+            subject: who.pseudonym.to_string(),
             kind: kind.code().to_owned(),
             groups: groups.clone(),
             cause: cause.to_owned(),
@@ -384,31 +373,45 @@ impl SessionStarted {
             warning_ms: warning.as_millis(),
             app: app.clone(),
             acr: acr.clone(),
-            continues: continues.map(|id| id.to_string()),
+            continues: session.continues().map(|id| id.to_string()),
             parent: session.parent_id().map(|id| id.to_string()),
             credential: hex(&credential.0),
-            slot: session.slot.index,
-            generation: session.slot.generation.number(),
+            slot: session.slot().index,
+            generation: session.slot().generation.number(),
         }
     }
 
-    /// The facts it tells, with the subject's name that only the store knows.
-    pub(crate) fn facts(&self, subject: nightlatch_core::Subject) -> Result<Facts, EntryError> {
-        let id = |text: &str, field| text.parse::<SessionId>().map_err(|_| EntryError::Field(field));
-        Ok(Facts {
-            id: id(&self.session, "session")?,
-            subject,
-            pseudonym: self.subject.clone(),
-            kind: self.kind.parse::<Kind>().map_err(|()| EntryError::Field("kind"))?,
+    /// What it was started with.
+    pub(crate) fn terms(&self) -> Result<Terms, EntryError> {
+        Ok(Terms {
+            kind: self.kind.parse().map_err(|()| EntryError::Field("kind"))?,
             groups: self.groups.clone(),
-            started: Time::from_millis(self.started),
             policy_version: self.policy,
             warning: Span::from_millis(self.warning_ms),
             app: self.app.clone(),
             acr: self.acr.clone(),
-            continues: self.continues.as_deref().map(|text| id(text, "continues")).transpose()?,
-            credential: CredentialHash(unhex(&self.credential).ok_or(EntryError::Field("credential"))?),
         })
+    }
+
+    /// The session's public name.
+    pub(crate) fn id(&self) -> Result<SessionId, EntryError> {
+        self.session.parse().map_err(|_| EntryError::Field("session"))
+    }
+
+    /// The session it continues.
+    pub(crate) fn continues(&self) -> Result<Option<SessionId>, EntryError> {
+        let id = self.continues.as_deref().map(str::parse).transpose();
+        id.map_err(|_| EntryError::Field("continues"))
+    }
+
+    /// The subject's name in the ledger.
+    pub(crate) fn pseudonym(&self) -> Result<Pseudonym, EntryError> {
+        self.subject.parse().map_err(|_| EntryError::Field("subject"))
+    }
+
+    /// The hash of its credential.
+    pub(crate) fn credential(&self) -> Result<CredentialHash, EntryError> {
+        unhex(&self.credential).map(CredentialHash).ok_or(EntryError::Field("credential"))
     }
 }
 
@@ -442,7 +445,7 @@ impl SessionEnded {
     pub(crate) fn of(session: &Session, note: EndNote<'_>) -> SessionEnded {
         SessionEnded {
             session: session.facts.id.to_string(),
-            subject: session.facts.pseudonym.clone(),
+            subject: session.facts.who.pseudonym.to_string(),
             reason: note.reason.code().to_owned(),
             cause: note.cause.map(|cause| clip(cause).to_owned()),
             by: clip(note.by).to_owned(),
@@ -450,7 +453,7 @@ impl SessionEnded {
             at: note.at.as_millis(),
             deadline: note.deadline.at.as_millis(),
             last_activity: session.last_activity().as_millis(),
-            policy: session.facts.policy_version,
+            policy: session.facts.terms.policy_version,
             lateness_us: note.lateness_us,
             while_down: note.while_down,
             passive: session.passive(),

@@ -98,11 +98,11 @@ impl Found {
     }
 
     /// Every name, a lease after the session it belongs to.
-    pub(crate) fn parents_first(&self) -> Vec<String> {
+    pub(crate) fn parents_first(&self) -> Vec<&str> {
         let mut names: Vec<(usize, &String)> =
             self.known.keys().map(|name| (self.depth(name), name)).collect();
         names.sort();
-        names.into_iter().map(|(_, name)| name.clone()).collect()
+        names.into_iter().map(|(_, name)| name.as_str()).collect()
     }
 
     fn depth(&self, name: &str) -> usize {

@@ -12,7 +12,7 @@
 //! A fault is said when it begins, once a minute while it stands, and when it is over. All of it mends itself: whatever failed is tried
 //! again, at the latest in the next round of upkeep.
 
-use crate::engine::Engine;
+use crate::engine::Authority;
 use nightlatch_core::Time;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -251,7 +251,7 @@ impl Waits {
     }
 }
 
-impl Engine {
+impl Authority {
     /// How the program is.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -6,7 +6,7 @@
 use crate::{
     cell::Committed,
     end::EndOrder,
-    engine::Engine,
+    engine::Authority,
     entry::{Entry, clip},
     session::Session,
 };
@@ -24,7 +24,7 @@ pub struct Lower<'a> {
     pub rule: &'a str,
 }
 
-impl Engine {
+impl Authority {
     /// Lowers what is higher; what is lower already stays, and so does a session that is over. True if anything changed.
     ///
     /// The change is recorded, and the timer is armed anew at once: a deadline that this brings near does not wait for the

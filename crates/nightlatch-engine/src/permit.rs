@@ -7,8 +7,9 @@
 
 use crate::{
     cell::Committed,
-    engine::Engine,
+    engine::Authority,
     entry::{Cut, Entry, clip},
+    lanes::Lane,
     session::{End, Session},
     stats::Channel,
 };
@@ -17,7 +18,7 @@ use std::{fmt, sync::Arc};
 
 /// Held by whatever stands open in a session: one for each, however many parts of it share it.
 pub struct Permit {
-    engine: Arc<Engine>,
+    lane: Arc<Lane>,
     session: Arc<Session>,
     /// Counted as open: the check was granted.
     open: bool,
@@ -38,8 +39,12 @@ pub struct CutNote<'a> {
 
 impl Permit {
     /// Registers with the session. The caller asks next.
-    pub(crate) fn register(engine: &Arc<Engine>, session: &Arc<Session>) -> Permit {
-        Permit { engine: Arc::clone(engine), session: Arc::clone(session), open: false }
+    pub(crate) fn register(lane: Arc<Lane>, session: Arc<Session>) -> Permit {
+        Permit { lane, session, open: false }
+    }
+
+    fn authority(&self) -> &Authority {
+        &self.lane.authority
     }
 
     /// The check was granted: something stands open in the session from now on.
@@ -65,17 +70,26 @@ impl Permit {
     pub fn touch(&self) -> Result<Deadline, End> {
         let granted = self.settle_on(Activity::Active);
         if granted.is_ok() {
-            self.session.count(Activity::Active, self.engine.clock().now());
+            self.session.count(Activity::Active, self.authority().clock().now());
         }
         granted
     }
 
     fn settle_on(&self, activity: Activity) -> Result<Deadline, End> {
-        match self.engine.decide(&self.session, activity, self.engine.clock().now_nanos(), "enforcement") {
+        match self.authority().decide(
+            &self.session,
+            activity,
+            self.authority().clock().now_nanos(),
+            "enforcement",
+        ) {
             Committed::Live(deadline) => Ok(deadline),
             Committed::Ended(reason) | Committed::EndedNow(reason, _) => {
                 // The word says ended, and it absorbs.
-                Err(self.session.end().unwrap_or(End { reason, at: self.engine.clock().now(), told: false }))
+                Err(self.session.end().unwrap_or(End {
+                    reason,
+                    at: self.authority().clock().now(),
+                    told: false,
+                }))
             }
         }
     }
@@ -84,7 +98,7 @@ impl Permit {
     /// end that is not [`told`](End::told): close what is open, and say nothing of why.
     pub async fn ended(&self) -> End {
         loop {
-            let woken = self.session.signal.notified();
+            let woken = self.session.signal().notified();
             tokio::pin!(woken);
             woken.as_mut().enable();
             if let Err(end) = self.ask()
@@ -99,12 +113,12 @@ impl Permit {
     /// Records that what was held open by this permit has been cut, just now.
     pub fn record_cut(&self, note: CutNote<'_>) {
         let Some(end) = self.session.end() else { return };
-        let now_nanos = self.engine.clock().now_nanos();
+        let now_nanos = self.authority().clock().now_nanos();
         let lateness_us = now_nanos.saturating_sub(end.at.as_nanos()) / 1_000;
-        self.engine.stats().cuts(note.channel).observe(lateness_us);
-        self.engine.record_if_room(&Entry::Cut(Cut {
+        self.authority().stats().cuts(note.channel).observe(lateness_us);
+        self.authority().record_if_room(&Entry::Cut(Cut {
             session: self.session.facts.id.to_string(),
-            subject: self.session.facts.pseudonym.clone(),
+            subject: self.session.facts.who.pseudonym.to_string(),
             reason: end.reason.code().to_owned(),
             channel: note.channel.code().to_owned(),
             route: clip(note.route).to_owned(),
@@ -119,9 +133,9 @@ impl Permit {
     /// Records what became of a request that had been forwarded whole when the session ended: `status` is the application's
     /// answer, none if it gave none in time.
     pub fn record_withheld(&self, route: &str, status: Option<u16>) {
-        self.engine.record(&Entry::OutcomeWithheld {
+        self.authority().record(&Entry::OutcomeWithheld {
             session: self.session.facts.id.to_string(),
-            at: self.engine.clock().now().as_millis(),
+            at: self.authority().clock().now().as_millis(),
             route: clip(route).to_owned(),
             status,
         });

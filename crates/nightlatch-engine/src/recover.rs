@@ -12,24 +12,22 @@
 use crate::{
     cell::Cell,
     clock::{Clock, ClockFault},
-    engine::{Engine, Parts},
-    entry::{EndNote, Entry, EntryError, PolicyRecord, SessionStarted},
+    engine::{Authority, Engine, Parts},
+    entry::{EndNote, Entry, EntryError, PolicyRecord},
     found::{Found, Known},
     limits::Lower,
-    session::Session,
-    slots::Slot,
+    session::{Facts, Kin, Session},
     time_source::TimeSource,
     upkeep::{Disk, Kept},
     versions::versioned,
 };
 use nightlatch_core::{
-    Activity, Deadline, EndReason, Generation, Policy, Register, SessionId, Span, Subject, Time, Verdict,
-    decide,
+    Activity, Deadline, EndReason, Policy, Register, SessionId, Span, Subject, Time, Verdict, decide,
 };
 use nightlatch_ledger::{CommitError, Disk as LedgerDisk, Ledger, Options, OsDisk, ReadError, Signer};
 use nightlatch_store::{
-    DataDir, FileError, Keys, LoadReservationError, OpenDataDirError, OpenPeopleError, People, Person,
-    Pseudonym, ReservationFile,
+    DataDir, FileError, Keys, LoadReservationError, OpenDataDirError, OpenPeopleError, People, Pseudonym,
+    ReservationFile,
     snapshot::{self, BadSnapshot},
 };
 use std::{
@@ -213,7 +211,9 @@ impl Engine {
         engine.commit()?;
         Ok((engine, recovery))
     }
+}
 
+impl Authority {
     /// A policy that is tighter than the one before holds for every session at once; a looser one for none that runs.
     fn tighten_all(&self, recovery: &mut Recovery) {
         let limits = self.policy().limits;
@@ -247,31 +247,48 @@ impl Engine {
                 self.blocks().take_up(block.block(*entry));
             }
         }
-        let mut sessions: HashMap<String, Arc<Session>> = HashMap::new();
+        let mut sessions: HashMap<&str, Arc<Session>> = HashMap::new();
+        let mut taken_up = Vec::with_capacity(found.known.len());
         for name in found.parents_first() {
-            let Some(known) = found.known.get(&name) else { continue };
-            let parent = known.start.parent.as_ref().and_then(|parent| sessions.get(parent)).cloned();
-            let orphan = known.start.parent.is_some() && parent.is_none();
+            let Some(known) = found.known.get(name) else { continue };
+            let parent =
+                known.start.parent.as_ref().and_then(|parent| sessions.get(parent.as_str())).cloned();
             let session = Arc::new(self.rebuild(known, parent)?);
             sessions.insert(name, Arc::clone(&session));
             // What is on record as ended keeps no slot: another may have had it since.
             if known.end_entry.is_none() {
                 self.slots().settle(&session);
             }
-            self.know(&session);
-            self.end_if_due(&session, known, orphan, now, recovery);
+            taken_up.push(session);
+        }
+        self.table().fill(&taken_up);
+        // A lease is adopted only now: when its parent is found to be over, it is not looked for, but comes itself.
+        for session in &taken_up {
+            let Some(known) = found.known.get(&session.facts.id.to_string()) else { continue };
+            let orphan = known.start.parent.is_some() && session.parent().is_none();
+            if let Some(parent) = session.parent() {
+                parent.adopt(session);
+            }
+            self.end_if_due(session, known, orphan, now, recovery);
         }
         Ok(())
     }
 
     fn rebuild(&self, known: &Known, parent: Option<Arc<Session>>) -> Result<Session, EntryError> {
-        let SessionStarted { idle_ms, idle_rule, hard_end, hard_end_rule, slot, generation, .. } =
-            &known.start;
-        let idle = Register::idle(Span::from_millis(*idle_ms), self.rules().number(idle_rule));
-        let hard_end = Register::hard_end(Time::from_millis(*hard_end), self.rules().number(hard_end_rule));
-        let facts = known.start.facts(self.subject_of(&known.start.subject))?;
-        let slot = Slot { index: *slot, generation: Generation::new(*generation) };
-        let session = Session::new(facts, Cell::new(known.word, idle, hard_end), slot, parent);
+        let start = &known.start;
+        let idle = Register::idle(Span::from_millis(start.idle_ms), self.rules().number(&start.idle_rule));
+        let hard_end =
+            Register::hard_end(Time::from_millis(start.hard_end), self.rules().number(&start.hard_end_rule));
+        let pseudonym = start.pseudonym()?;
+        let facts = Facts {
+            credential: start.credential()?,
+            id: start.id()?,
+            who: self.who(self.subject_of(&pseudonym), pseudonym),
+            terms: self.terms().one(start.terms()?),
+            started: Time::from_millis(start.started),
+        };
+        let kin = Kin { parent, continues: start.continues()? };
+        let session = Session::new(facts, Cell::new(known.word, idle, hard_end), start.slot, kin);
         if let Some(at) = known.ended_at {
             session.note_end(at);
         }
@@ -280,19 +297,11 @@ impl Engine {
     }
 
     /// The person behind a pseudonym. One who was erased keeps nothing but the pseudonym.
-    fn subject_of(&self, pseudonym: &str) -> Subject {
-        match self.person(pseudonym) {
+    fn subject_of(&self, pseudonym: &Pseudonym) -> Subject {
+        match self.people().person(pseudonym) {
             Some(person) => Subject { provider: person.provider.to_string(), name: person.name.to_string() },
-            None => Subject { provider: "erased".to_owned(), name: pseudonym.to_owned() },
+            None => Subject { provider: "erased".to_owned(), name: pseudonym.to_string() },
         }
-    }
-
-    fn is_erased(&self, pseudonym: &str) -> bool {
-        self.person(pseudonym).is_none()
-    }
-
-    fn person(&self, pseudonym: &str) -> Option<Person> {
-        pseudonym.parse::<Pseudonym>().ok().and_then(|pseudonym| self.people().person(&pseudonym))
     }
 
     fn end_if_due(
@@ -326,7 +335,7 @@ impl Engine {
                 }
                 // A parent that is not known any more ended long ago.
                 Verdict::Allow { .. } if orphan => (EndReason::ParentEnded, session.deadline()),
-                Verdict::Allow { .. } if self.is_erased(&known.start.subject) => {
+                Verdict::Allow { .. } if self.people().person(&session.facts.who.pseudonym).is_none() => {
                     (EndReason::Revoked, session.deadline())
                 }
                 Verdict::Allow { .. } => {
@@ -377,7 +386,7 @@ fn node_name(data: &DataDir) -> Result<String, OpenError> {
     Ok(name)
 }
 
-impl Engine {
+impl Authority {
     /// The session with this name, if the name is one and the session is known.
     #[must_use]
     pub fn session_named(&self, name: &str) -> Option<Arc<Session>> {

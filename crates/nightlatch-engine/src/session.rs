@@ -1,33 +1,39 @@
 //! A session while the program runs: what never changes, what only moves one way, and who is to be woken.
+//!
+//! There may be a million of them, so a session is small, and most of them are quiet: what all sessions need stands in the
+//! session itself, what many have in common is shared ([`Who`], [`Terms`]), and what few need (a parent, leases, somebody who waits,
+//! an end) is put [`Aside`] when it is needed first.
 
 use crate::{cell::Cell, slots::Slot};
 use nightlatch_core::{
     Activity, CredentialHash, Deadline, EndReason, Kind, Register, SessionId, Span, Subject, Time, deadline,
 };
+use nightlatch_store::Pseudonym;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
     },
 };
 use tokio::sync::Notify;
 
-/// What is settled when a session starts and never changes.
-#[derive(Debug)]
-pub struct Facts {
-    /// Its public name.
-    pub id: SessionId,
-    /// Whose it is.
+/// Whose a session is; the sessions of one subject share it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Who {
+    /// The subject.
     pub subject: Subject,
     /// The subject's name in the ledger.
-    pub pseudonym: String,
+    pub pseudonym: Pseudonym,
+}
+
+/// What a session was started with; sessions that started alike share it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Terms {
     /// What kind of subject.
     pub kind: Kind,
     /// The subject's groups at sign-in.
     pub groups: Vec<String>,
-    /// When the subject had authenticated, never after the session was made; the absolute limit counts from here.
-    pub started: Time,
     /// The policy version it started under.
     pub policy_version: u32,
     /// How long before the deadline its user is warned.
@@ -36,59 +42,70 @@ pub struct Facts {
     pub app: Option<String>,
     /// How the subject authenticated, in the provider's words.
     pub acr: Option<String>,
-    /// The session that this one continues after an end.
-    pub continues: Option<SessionId>,
+}
+
+/// What is settled when a session starts and never changes.
+#[derive(Debug)]
+pub struct Facts {
     /// The hash of its credential.
     pub credential: CredentialHash,
+    /// Its public name.
+    pub id: SessionId,
+    /// Whose it is.
+    pub who: Arc<Who>,
+    /// What it was started with.
+    pub terms: Arc<Terms>,
+    /// When the subject had authenticated, never after the session was made; the absolute limit counts from here.
+    pub started: Time,
 }
 
 /// One session. Shared by the table, the timers and every connection that stands in it.
+///
+/// In this order a check reads what stands first, and little else.
+#[repr(C)]
 pub struct Session {
+    pub(crate) cell: Cell,
     /// What never changes.
     pub facts: Facts,
-    pub(crate) cell: Cell,
-    pub(crate) slot: Slot,
-    /// The session that this lease cannot outlive.
-    pub(crate) parent: Option<Arc<Session>>,
-    /// Wakes what is open, here and in every lease of the family.
-    pub(crate) signal: Arc<Notify>,
-    /// The leases that cannot outlive this session, as far as they may still live.
-    leases: Mutex<Vec<Weak<Session>>>,
-    counts: Counts,
-    /// Limits went down by the entry before this index; the highest number while they do.
-    lowered_by: AtomicU64,
+    open: AtomicU32,
+    passive: AtomicU32,
+    /// The last traffic that was no activity.
+    last_seen: AtomicU64,
+    aside: OnceLock<Box<Aside>>,
+    slot: u32,
     /// Set when the end may be told: it is on disk, or follows from the numbers.
     settled: AtomicBool,
     /// Set when what is open has waited for that long enough.
     given_up: AtomicBool,
 }
 
-/// Traffic and end, for the record and the screen. None of these decides anything.
-#[derive(Debug)]
-struct Counts {
-    last_seen: AtomicU64,
-    open: AtomicU32,
-    passive: AtomicU32,
+/// Who a session stands with, by what is known when it starts.
+#[derive(Debug, Default)]
+pub(crate) struct Kin {
+    /// The session that this lease cannot outlive.
+    pub(crate) parent: Option<Arc<Session>>,
+    /// The session that this one continues after an end.
+    pub(crate) continues: Option<SessionId>,
+}
+
+/// What few sessions need.
+#[derive(Default)]
+struct Aside {
+    kin: Kin,
+    /// Wakes what is open, here and in every lease of the family.
+    signal: Arc<Notify>,
+    /// The leases that cannot outlive this session, as far as they may still live.
+    leases: Mutex<Vec<Weak<Session>>>,
     refused: AtomicU32,
     ended_at: AtomicU64,
+    /// One more than the index of the entry of its end; zero while there is none.
     end_entry: AtomicU64,
+    /// Limits went down by the entry before this index; the highest number while they do.
+    lowered_by: AtomicU64,
 }
 
 /// No entry yet.
 const NO_ENTRY: u64 = u64::MAX;
-
-impl Default for Counts {
-    fn default() -> Counts {
-        Counts {
-            last_seen: 0.into(),
-            open: 0.into(),
-            passive: 0.into(),
-            refused: 0.into(),
-            ended_at: 0.into(),
-            end_entry: NO_ENTRY.into(),
-        }
-    }
-}
 
 /// How and when a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,20 +119,44 @@ pub struct End {
 }
 
 impl Session {
-    pub(crate) fn new(facts: Facts, cell: Cell, slot: Slot, parent: Option<Arc<Session>>) -> Session {
-        let signal = parent.as_ref().map_or_else(Arc::default, |parent| Arc::clone(&parent.signal));
-        Session {
-            facts,
-            cell,
-            slot,
-            parent,
-            signal,
-            leases: Mutex::default(),
-            counts: Counts::default(),
-            lowered_by: AtomicU64::new(0),
-            settled: AtomicBool::new(false),
-            given_up: AtomicBool::new(false),
+    /// A session in the slot that the cell's word was made for.
+    pub(crate) fn new(facts: Facts, cell: Cell, slot: u32, kin: Kin) -> Session {
+        let aside = OnceLock::new();
+        if kin.parent.is_some() || kin.continues.is_some() {
+            let signal = kin.parent.as_ref().map_or_else(Arc::default, |parent| Arc::clone(parent.signal()));
+            aside.get_or_init(|| Box::new(Aside { kin, signal, ..Aside::default() }));
         }
+        Session {
+            cell,
+            facts,
+            open: 0.into(),
+            passive: 0.into(),
+            last_seen: 0.into(),
+            aside,
+            slot,
+            settled: false.into(),
+            given_up: false.into(),
+        }
+    }
+
+    /// What is aside, made now if it was not needed before.
+    fn aside(&self) -> &Aside {
+        self.aside.get_or_init(Box::default)
+    }
+
+    /// Wakes what is open, here and in every lease of the family.
+    pub(crate) fn signal(&self) -> &Arc<Notify> {
+        &self.aside().signal
+    }
+
+    /// The session that this lease cannot outlive.
+    pub(crate) fn parent(&self) -> Option<&Arc<Session>> {
+        self.aside.get()?.kin.parent.as_ref()
+    }
+
+    /// Where its last activity is on disk.
+    pub(crate) fn slot(&self) -> Slot {
+        Slot { index: self.slot, generation: self.cell.word().generation() }
     }
 
     /// The instant that would end it first as things stand, its parent's included.
@@ -126,7 +167,7 @@ impl Session {
 
     /// When the parent would end, or did.
     pub(crate) fn parent_end(&self) -> Option<Time> {
-        let parent = self.parent.as_ref()?;
+        let parent = self.parent()?;
         Some(parent.end().map_or_else(|| parent.deadline().at, |end| end.at))
     }
 
@@ -134,7 +175,7 @@ impl Session {
     #[must_use]
     pub fn end(&self) -> Option<End> {
         let reason = self.cell.word().end()?;
-        let at = match self.counts.ended_at.load(SeqCst) {
+        let at = match self.aside.get().map_or(0, |aside| aside.ended_at.load(SeqCst)) {
             // The winner of the swap has not come to write it down yet; the numbers say it as well.
             0 => self.due_instant(reason),
             millis => Time::from_millis(millis),
@@ -148,7 +189,7 @@ impl Session {
             EndReason::IdleTimeout => seen.word.last_activity().plus(seen.idle.span()),
             EndReason::AbsoluteTimeout => seen.hard_end.time(),
             EndReason::ParentEnded => {
-                let parent_end = self.parent.as_ref().and_then(|parent| parent.end());
+                let parent_end = self.parent().and_then(|parent| parent.end());
                 parent_end.map_or(seen.word.last_activity(), |end| end.at)
             }
             _ => seen.word.last_activity(),
@@ -164,7 +205,7 @@ impl Session {
     /// When there was last any traffic. Extends nothing.
     #[must_use]
     pub fn last_seen(&self) -> Time {
-        Time::from_millis(self.counts.last_seen.load(Relaxed)).max(self.last_activity())
+        Time::from_millis(self.last_seen.load(Relaxed)).max(self.last_activity())
     }
 
     /// The idle limit and the rule that set it.
@@ -188,25 +229,31 @@ impl Session {
     /// How many permits are held for it.
     #[must_use]
     pub fn open(&self) -> u32 {
-        self.counts.open.load(Relaxed)
+        self.open.load(Relaxed)
     }
 
     /// How many requests did not count as activity.
     #[must_use]
     pub fn passive(&self) -> u32 {
-        self.counts.passive.load(Relaxed)
+        self.passive.load(Relaxed)
     }
 
     /// How many requests were refused after the end.
     #[must_use]
     pub fn refused(&self) -> u32 {
-        self.counts.refused.load(Relaxed)
+        self.aside.get().map_or(0, |aside| aside.refused.load(Relaxed))
     }
 
     /// The session that this lease belongs to.
     #[must_use]
     pub fn parent_id(&self) -> Option<SessionId> {
-        self.parent.as_ref().map(|parent| parent.facts.id)
+        self.parent().map(|parent| parent.facts.id)
+    }
+
+    /// The session that this one continues after an end.
+    #[must_use]
+    pub fn continues(&self) -> Option<SessionId> {
+        self.aside.get()?.kin.continues
     }
 
     /// Whether its end may be told: it is on disk, or would be found again from the numbers.
@@ -215,35 +262,38 @@ impl Session {
         self.settled.load(SeqCst)
     }
 
+    /// Counts traffic that was let through. What counts as activity is in the word already.
     pub(crate) fn count(&self, activity: Activity, now: Time) {
-        self.counts.last_seen.fetch_max(now.as_millis(), Relaxed);
         if activity == Activity::Passive {
-            self.counts.passive.fetch_add(1, Relaxed);
+            self.last_seen.fetch_max(now.as_millis(), Relaxed);
+            self.passive.fetch_add(1, Relaxed);
         }
     }
 
-    /// One more permit is held.
+    /// One more permit is held. A number for the record; nothing is decided by it, so it orders nothing.
     pub(crate) fn opened(&self) {
-        self.counts.open.fetch_add(1, SeqCst);
+        self.open.fetch_add(1, Relaxed);
     }
 
     /// One less.
     pub(crate) fn closed(&self) {
-        self.counts.open.fetch_sub(1, SeqCst);
+        self.open.fetch_sub(1, Relaxed);
     }
 
     /// Counts a refusal; true for the first one.
     pub(crate) fn refuse(&self) -> bool {
-        self.counts.refused.fetch_add(1, SeqCst) == 0
+        self.aside().refused.fetch_add(1, SeqCst) == 0
     }
 
     pub(crate) fn note_refused(&self, times: u32) {
-        self.counts.refused.store(times, SeqCst);
+        if times > 0 {
+            self.aside().refused.store(times, SeqCst);
+        }
     }
 
     /// A lease of this session begins.
     pub(crate) fn adopt(&self, lease: &Arc<Session>) {
-        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leases = self.aside().leases.lock().unwrap_or_else(PoisonError::into_inner);
         if leases.len() == leases.capacity() {
             leases.retain(|lease| lease.upgrade().is_some_and(|lease| lease.end().is_none()));
         }
@@ -252,42 +302,44 @@ impl Session {
 
     /// The leases of a session that ended.
     pub(crate) fn orphans(&self) -> Vec<Arc<Session>> {
-        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(aside) = self.aside.get() else { return Vec::new() };
+        let leases = aside.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Limits are about to go down: until [`noted`](Session::note_lowered) they are not what is on record.
     pub(crate) fn lowering(&self) {
-        self.lowered_by.store(NO_ENTRY, SeqCst);
+        self.aside().lowered_by.store(NO_ENTRY, SeqCst);
     }
 
     /// They went down by the entry with this index.
     pub(crate) fn note_lowered(&self, index: u64) {
-        self.lowered_by.store(index.saturating_add(1), SeqCst);
+        self.aside().lowered_by.store(index.saturating_add(1), SeqCst);
     }
 
     /// Whether the limits as they stand are on disk, which has every entry below `done`.
     pub(crate) fn limits_on_disk(&self, done: u64) -> bool {
-        self.lowered_by.load(SeqCst) <= done
+        self.aside.get().is_none_or(|aside| aside.lowered_by.load(SeqCst) <= done)
     }
 
     /// It is about to be ended at `at` on somebody's order. Noted before the word says so, so that whoever sees the end
     /// sees when.
     pub(crate) fn propose_end(&self, at: Time) {
-        let _ = self.counts.ended_at.compare_exchange(0, at.as_millis(), SeqCst, SeqCst);
+        let _ = self.aside().ended_at.compare_exchange(0, at.as_millis(), SeqCst, SeqCst);
     }
 
     pub(crate) fn note_end(&self, at: Time) {
-        self.counts.ended_at.store(at.as_millis(), SeqCst);
+        self.aside().ended_at.store(at.as_millis(), SeqCst);
     }
 
     pub(crate) fn note_end_entry(&self, index: u64) {
-        self.counts.end_entry.store(index, SeqCst);
+        self.aside().end_entry.store(index.saturating_add(1), SeqCst);
     }
 
     /// The index of the entry of its end; the highest number if there is none.
     pub(crate) fn end_entry(&self) -> u64 {
-        self.counts.end_entry.load(SeqCst)
+        let noted = self.aside.get().map_or(0, |aside| aside.end_entry.load(SeqCst));
+        noted.checked_sub(1).unwrap_or(NO_ENTRY)
     }
 
     /// Whether what is open need not wait any longer for the end to be told.
@@ -298,13 +350,13 @@ impl Session {
     /// The disk takes too long: wakes everything that stands in this session, to be closed without a word.
     pub(crate) fn give_up_telling(&self) {
         self.given_up.store(true, SeqCst);
-        self.signal.notify_waiters();
+        self.signal().notify_waiters();
     }
 
     /// The end may be told now: wakes everything that stands in this session or one of its leases.
     pub(crate) fn settle(&self) {
         self.settled.store(true, SeqCst);
-        self.signal.notify_waiters();
+        self.signal().notify_waiters();
     }
 }
 

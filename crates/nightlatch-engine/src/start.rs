@@ -2,11 +2,11 @@
 
 use crate::{
     cell::{Cell, Committed},
-    engine::Engine,
+    engine::Authority,
     entry::{Entry, SessionStarted},
     journal::Then,
     secret::{self, NoRandomness, Token},
-    session::{Facts, Session},
+    session::{Facts, Kin, Session, Terms},
 };
 use nightlatch_core::{Activity, Kind, Register, SessionId, Span, Subject, Time, Word};
 use nightlatch_ledger::PAYLOAD_BYTES_MAX;
@@ -93,7 +93,7 @@ pub struct Starting {
 
 impl Starting {
     /// Waits until the session is on record and known, and gives its credential out: this once.
-    pub async fn known(self, engine: &Engine) -> (Arc<Session>, Token) {
+    pub async fn known(self, engine: &Authority) -> (Arc<Session>, Token) {
         engine.durable(self.index).await;
         (self.session, self.token)
     }
@@ -105,7 +105,7 @@ impl Starting {
     }
 }
 
-impl Engine {
+impl Authority {
     /// Begins a session. May write to disk (a subject seen for the first time), so call it where blocking is allowed.
     ///
     /// # Errors
@@ -129,24 +129,26 @@ impl Engine {
             return Err(StartError::AuthenticationTooOld);
         }
         let (token, id) = (Token::new()?, secret::session_id()?);
-        let pseudonym = self.pseudonym(&start.subject)?.to_string();
+        let pseudonym = self.pseudonym(&start.subject)?;
         let slot = self.slots().take();
-        let facts = Facts {
-            id,
-            subject: start.subject,
-            pseudonym,
+        let terms = Terms {
             kind: start.kind,
             groups: start.groups,
-            started: authenticated.min(now),
             policy_version: self.policy().version,
             warning: self.policy().limits.warning(),
             app: start.app,
             acr: start.acr,
-            continues: start.continues,
+        };
+        let facts = Facts {
             credential: token.hash(),
+            id,
+            who: self.who(start.subject, pseudonym),
+            terms: self.terms().one(terms),
+            started: authenticated.min(now),
         };
         let cell = Cell::new(Word::live(slot.generation, now), idle, hard_end);
-        let session = Arc::new(Session::new(facts, cell, slot, parent));
+        let kin = Kin { parent, continues: start.continues };
+        let session = Arc::new(Session::new(facts, cell, slot.index, kin));
         let entry = SessionStarted::of(&session, start.cause, now, &|rule| self.rules().name(rule));
         let entry = Entry::SessionStarted(Box::new(entry));
         let bytes = entry.to_bytes().len();
@@ -159,9 +161,9 @@ impl Engine {
     /// Appends a start, if there is room for it and its end, and its subject is not blocked.
     fn append_start(&self, session: &Arc<Session>, entry: &Entry, bytes: usize) -> Result<u64, StartError> {
         if bytes > PAYLOAD_BYTES_MAX {
-            return Err(StartError::GroupsTooLarge(session.facts.groups.iter().map(String::len).sum()));
+            return Err(StartError::GroupsTooLarge(session.facts.terms.groups.iter().map(String::len).sum()));
         }
-        let unblocked = self.blocks().unblocked(&session.facts.pseudonym);
+        let unblocked = self.blocks().unblocked(&session.facts.who.pseudonym.to_string());
         let _unblocked = unblocked.map_err(|block| StartError::Blocked(block.entry))?;
         if !self.room().owe_if_left(bytes) {
             return Err(StartError::NotRecording);

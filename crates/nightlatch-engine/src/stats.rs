@@ -3,7 +3,8 @@
 //! Nothing here decides anything. A cut's lateness goes into fixed buckets so that "how
 //! late, at worst" can be answered without keeping every cut; every single one is in the ledger.
 
-use nightlatch_core::EndReason;
+use crate::lanes::{self, LANES};
+use nightlatch_core::{Activity, EndReason};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Upper bounds of the lateness buckets, in microseconds; one more bucket follows for what is later.
@@ -91,10 +92,7 @@ impl Lateness {
 /// Everything that is counted.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Checks that were granted, counted as activity.
-    pub granted_active: AtomicU64,
-    /// Checks that were granted, not counted as activity.
-    pub granted_passive: AtomicU64,
+    granted: [Granted; LANES],
     /// Checks refused because the credential names no session.
     pub refused_unknown: AtomicU64,
     refused: [AtomicU64; EndReason::ALL.len()],
@@ -112,7 +110,34 @@ pub struct Stats {
     pub gave_way: AtomicU64,
 }
 
+/// Checks that were granted, of the threads of one lane.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Granted {
+    active: AtomicU64,
+    passive: AtomicU64,
+}
+
+impl Granted {
+    fn of(&self, activity: Activity) -> &AtomicU64 {
+        match activity {
+            Activity::Active => &self.active,
+            Activity::Passive => &self.passive,
+        }
+    }
+}
+
 impl Stats {
+    pub(crate) fn count_granted(&self, activity: Activity) {
+        self.granted[lanes::number()].of(activity).fetch_add(1, Relaxed);
+    }
+
+    /// Checks that were granted and counted as activity, or did not.
+    #[must_use]
+    pub fn granted(&self, activity: Activity) -> u64 {
+        self.granted.iter().map(|granted| granted.of(activity).load(Relaxed)).sum()
+    }
+
     pub(crate) fn count_refused(&self, reason: EndReason) {
         self.refused[reason as usize - 1].fetch_add(1, Relaxed);
     }

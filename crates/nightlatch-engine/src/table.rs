@@ -1,115 +1,148 @@
 //! Every session this program knows: found by credential without a lock, by id and by subject with one.
 //!
-//! The look-up by credential is on the road of every request, so it takes no lock, allocates nothing and does not hash again: the key
-//! is a SHA-256 already, and eight of its bytes are as good a hash as any. The others serve operators and are kept in ordered maps,
-//! so that listing is stable.
+//! The look-up by credential is on the road of every request; see [`credentials`]. The others serve operators, and are sets in the order
+//! of ids, so that listing is stable. They hold nothing but the sessions themselves: what is compared is what stands there.
 
-use crate::session::Session;
+mod credentials;
+
+use crate::session::{Session, Who};
+use credentials::Credentials;
 use nightlatch_core::{CredentialHash, SessionId, Subject};
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    hash::{BuildHasher, Hasher},
+    borrow::Borrow,
+    cmp::Ordering,
+    collections::{BTreeSet, HashMap},
+    hash::{Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// The live table; ended sessions stay for a while, so that whoever holds their credential learns why.
 #[derive(Default)]
 pub(crate) struct Table {
-    by_credential: papaya::HashMap<CredentialHash, Arc<Session>, FirstBytes>,
+    by_credential: Credentials,
     indexes: Mutex<Indexes>,
 }
 
 #[derive(Default)]
 struct Indexes {
-    by_id: BTreeMap<SessionId, Arc<Session>>,
-    by_subject: BTreeMap<Subject, BTreeSet<SessionId>>,
+    by_id: BTreeSet<ById>,
+    by_subject: HashMap<BySubject, BTreeSet<ById>>,
 }
 
 impl Table {
-    /// Runs `f` on the session that this credential names.
-    pub(crate) fn with<R>(
-        &self,
-        credential: &CredentialHash,
-        f: impl FnOnce(Option<&Arc<Session>>) -> R,
-    ) -> R {
-        f(self.by_credential.pin().get(credential))
+    /// The session that this credential names.
+    pub(crate) fn by_credential(&self, credential: &CredentialHash) -> Option<Arc<Session>> {
+        self.by_credential.get(credential)
     }
 
     pub(crate) fn insert(&self, session: &Arc<Session>) {
         let mut indexes = self.indexes();
-        indexes.by_id.insert(session.facts.id, Arc::clone(session));
-        let of_subject = indexes.by_subject.entry(session.facts.subject.clone()).or_default();
-        of_subject.insert(session.facts.id);
-        self.by_credential.pin().insert(session.facts.credential, Arc::clone(session));
+        indexes.by_id.insert(ById(Arc::clone(session)));
+        let of_subject = indexes.by_subject.entry(BySubject(Arc::clone(&session.facts.who))).or_default();
+        of_subject.insert(ById(Arc::clone(session)));
+        self.by_credential.insert(session);
+    }
+
+    /// The same for many at once, before anybody asks.
+    pub(crate) fn fill(&self, sessions: &[Arc<Session>]) {
+        let mut indexes = self.indexes();
+        indexes.by_id = sessions.iter().map(|session| ById(Arc::clone(session))).collect();
+        for session in sessions {
+            let of_subject = indexes.by_subject.entry(BySubject(Arc::clone(&session.facts.who))).or_default();
+            of_subject.insert(ById(Arc::clone(session)));
+            self.by_credential.insert(session);
+        }
     }
 
     /// Forgets a session: its credential is unknown from now on.
     pub(crate) fn remove(&self, session: &Session) {
         let mut indexes = self.indexes();
-        self.by_credential.pin().remove(&session.facts.credential);
+        self.by_credential.remove(session);
         indexes.by_id.remove(&session.facts.id);
-        if let Some(of_subject) = indexes.by_subject.get_mut(&session.facts.subject) {
+        let subject = &session.facts.who.subject;
+        if let Some(of_subject) = indexes.by_subject.get_mut(subject) {
             of_subject.remove(&session.facts.id);
             if of_subject.is_empty() {
-                indexes.by_subject.remove(&session.facts.subject);
+                indexes.by_subject.remove(subject);
             }
         }
     }
 
     pub(crate) fn by_id(&self, id: SessionId) -> Option<Arc<Session>> {
-        self.indexes().by_id.get(&id).cloned()
+        self.indexes().by_id.get(&id).map(ById::session)
     }
 
     pub(crate) fn of_subject(&self, subject: &Subject) -> Vec<Arc<Session>> {
-        let indexes = self.indexes();
-        let ids = indexes.by_subject.get(subject).into_iter().flatten();
-        ids.filter_map(|id| indexes.by_id.get(id).cloned()).collect()
+        self.indexes().by_subject.get(subject).into_iter().flatten().map(ById::session).collect()
     }
 
     /// At most `most` sessions after `after`, in the order of their ids.
     pub(crate) fn page(&self, after: Option<SessionId>, most: usize) -> Vec<Arc<Session>> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = after.map_or(Unbounded, Excluded);
-        self.indexes()
-            .by_id
-            .range((from, Unbounded))
-            .take(most)
-            .map(|(_, session)| Arc::clone(session))
-            .collect()
+        self.indexes().by_id.range((from, Unbounded)).take(most).map(ById::session).collect()
     }
 
     fn indexes(&self) -> MutexGuard<'_, Indexes> {
-        // A panic of another thread leaves maps that are whole: each is changed by single inserts and removes.
+        // A panic of another thread leaves sets that are whole: each is changed by single inserts and removes.
         self.indexes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes the first eight bytes of a key that is random already.
-#[derive(Clone, Copy, Default)]
-struct FirstBytes;
+/// A session in the place of its id.
+struct ById(Arc<Session>);
 
-#[derive(Default)]
-struct Taken(u64);
-
-impl BuildHasher for FirstBytes {
-    type Hasher = Taken;
-
-    fn build_hasher(&self) -> Taken {
-        Taken::default()
+impl ById {
+    fn session(&self) -> Arc<Session> {
+        Arc::clone(&self.0)
     }
 }
 
-impl Hasher for Taken {
-    fn finish(&self) -> u64 {
-        self.0
+impl Borrow<SessionId> for ById {
+    fn borrow(&self) -> &SessionId {
+        &self.0.facts.id
     }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    /// The length prefix of an array's hash: says nothing.
-    fn write_usize(&mut self, _: usize) {}
 }
+
+impl Ord for ById {
+    fn cmp(&self, other: &ById) -> Ordering {
+        self.0.facts.id.cmp(&other.0.facts.id)
+    }
+}
+
+impl PartialOrd for ById {
+    fn partial_cmp(&self, other: &ById) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &ById) -> bool {
+        self.0.facts.id == other.0.facts.id
+    }
+}
+
+impl Eq for ById {}
+
+/// What the sessions of a subject share, in the place of the subject.
+struct BySubject(Arc<Who>);
+
+impl Borrow<Subject> for BySubject {
+    fn borrow(&self) -> &Subject {
+        &self.0.subject
+    }
+}
+
+impl Hash for BySubject {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.subject.hash(state);
+    }
+}
+
+impl PartialEq for BySubject {
+    fn eq(&self, other: &BySubject) -> bool {
+        self.0.subject == other.0.subject
+    }
+}
+
+impl Eq for BySubject {}

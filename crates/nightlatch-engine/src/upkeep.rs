@@ -5,7 +5,7 @@
 
 use crate::{
     clock::ClockStep,
-    engine::Engine,
+    engine::Authority,
     entry::{BlockRecord, Entry, SessionStarted},
     health::Part,
     session::Session,
@@ -58,7 +58,7 @@ pub(crate) struct SessionRecord {
     pub(crate) refused: u32,
 }
 
-impl Engine {
+impl Authority {
     /// One round of upkeep.
     ///
     /// What failed before is tried again here, if nothing else asks for it: a disk that is back is noticed without a start.
@@ -200,7 +200,7 @@ impl Engine {
 
 /// Walks the table a page at a time, so that its lock is never held for long.
 struct SessionPages<'a> {
-    engine: &'a Engine,
+    engine: &'a Authority,
     page: std::vec::IntoIter<Arc<Session>>,
     last: Option<nightlatch_core::SessionId>,
 }

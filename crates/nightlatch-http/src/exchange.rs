@@ -118,9 +118,9 @@ impl Exchange<'_> {
             version: head.version,
             trusted: &self.gateway.trusted,
             identity: facts.map(|facts| Identity {
-                subject: &facts.subject,
+                subject: &facts.who.subject,
                 session: facts.id,
-                groups: &facts.groups,
+                groups: &facts.terms.groups,
             }),
             app_cookies: Some(&self.app.cookies),
             subject_key: subject_key.as_deref(),
@@ -344,7 +344,7 @@ impl Exchange<'_> {
 
     /// What the application's cookies are bound to.
     fn subject_key(&self) -> Option<Vec<u8>> {
-        let subject = &self.permit.as_ref()?.session().facts.subject;
+        let subject = &self.permit.as_ref()?.session().facts.who.subject;
         Some([subject.provider.as_bytes(), b"\0", subject.name.as_bytes()].concat())
     }
 }

@@ -124,8 +124,9 @@ impl Gateway {
         };
         let subject = Subject { provider: DEMO_PROVIDER.to_owned(), name: user.name.clone() };
         // Only the same subject goes on where a session ended; anybody else inherits nothing, not even the place.
-        let continued =
-            ended.and_then(|id| self.engine.session(id)).filter(|session| session.facts.subject == subject);
+        let continued = ended
+            .and_then(|id| self.engine.session(id))
+            .filter(|session| session.facts.who.subject == subject);
         let somebody_else = ended.is_some() && continued.is_none();
         let start = Start {
             subject,
@@ -222,7 +223,7 @@ impl Gateway {
             "state": "live",
             "idle_remaining_ms": idle_end.since(now).as_millis(),
             "absolute_remaining_ms": session.hard_end().time().since(now).as_millis(),
-            "warning_ms": session.facts.warning.as_millis(),
+            "warning_ms": session.facts.terms.warning.as_millis(),
             "deadline_reason": match reason {
                 DeadlineReason::Idle => EndReason::IdleTimeout.code(),
                 DeadlineReason::Absolute => EndReason::AbsoluteTimeout.code(),

@@ -159,7 +159,7 @@ async fn a_planted_credential_never_becomes_anybodys() {
     victim.cookies.clone_from(&attacker.cookies);
     victim.sign_in("ada").await;
     assert_ne!(victim.cookies, attacker.cookies);
-    assert_eq!(victim.session(&site).facts.subject.name, "ada");
+    assert_eq!(victim.session(&site).facts.who.subject.name, "ada");
     assert_eq!(own.end().unwrap().reason, EndReason::Logout);
     for cookies in
         [BTreeMap::from([("nightlatch-loopback".to_owned(), planted.to_owned())]), attacker.cookies]

@@ -4,7 +4,7 @@
 //! labels and where its numbers come from; the text and the reference page are both made from that list. Units are in the names. Nothing
 //! is labelled by session, subject, route or address: a label is a closed list of words, so the number of series is fixed.
 
-use nightlatch_core::EndReason;
+use nightlatch_core::{Activity, EndReason};
 use nightlatch_engine::{Channel, Engine, LATENESS_BOUNDS_US, Lateness, Part};
 use prometheus_client::{
     collector::Collector,
@@ -269,8 +269,8 @@ fn checks(engine: &Engine) -> Vec<Sample> {
         value: Value::Counter(count),
     };
     let mut samples = vec![
-        sample("granted", "active", stats.granted_active.load(Relaxed)),
-        sample("granted", "passive", stats.granted_passive.load(Relaxed)),
+        sample("granted", "active", stats.granted(Activity::Active)),
+        sample("granted", "passive", stats.granted(Activity::Passive)),
         sample("unknown", "unknown", stats.refused_unknown.load(Relaxed)),
     ];
     let refused = |reason: EndReason| sample("refused", reason.code(), stats.refused(reason));

@@ -161,7 +161,7 @@ fn never_revived_a_crash_between_the_block_and_its_ends_finds_them() {
         let house = House::new();
         let engine = house.open();
         let (session, _) = sign_in(&engine, "ada");
-        let (before, node) = (session.facts.pseudonym.clone(), engine.node().to_owned());
+        let (before, node) = (session.facts.who.pseudonym.to_string(), engine.node().to_owned());
         house.pass(&engine, 5_000);
         drop(engine);
         let record = |at| BlockRecord { subject: before.clone(), at, by: "key:operator".into(), cause: None };

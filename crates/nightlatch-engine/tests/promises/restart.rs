@@ -90,7 +90,7 @@ fn fail_closed_an_erased_person_has_no_session_after_a_restart() {
     let engine = house.open();
     let (session, token) = sign_in(&engine, "ada");
     let (_, other) = sign_in(&engine, "bob");
-    assert!(engine.people().erase(&session.facts.pseudonym.parse().unwrap()).unwrap());
+    assert!(engine.people().erase(&session.facts.who.pseudonym).unwrap());
     drop((engine, session));
     let engine = house.open();
     assert_eq!(look(&engine, &token).unwrap_err().end.reason, EndReason::Revoked);

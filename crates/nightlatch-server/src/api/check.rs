@@ -115,9 +115,9 @@ pub(crate) async fn check(
         reason: None,
         ended_at: None,
         session: Some(facts.id.to_string()),
-        subject: Some(facts.subject.name.clone()),
-        provider: Some(facts.subject.provider.clone()),
-        groups: Some(facts.groups.clone()),
+        subject: Some(facts.who.subject.name.clone()),
+        provider: Some(facts.who.subject.provider.clone()),
+        groups: Some(facts.terms.groups.clone()),
         deadline_ms_left: Some(deadline.at.since(state.engine().clock().now()).as_millis()),
         deadline_reason: Some(reason_code(deadline.reason)),
     }))

@@ -210,13 +210,13 @@ fn of_subject(state: &ApiState, name: &str, provider: Option<&str>) -> Result<Ve
         let Some(last) = page.last() else { break };
         after = Some(last.facts.id);
         let wanted = |session: &Arc<Session>| {
-            let subject = &session.facts.subject;
+            let subject = &session.facts.who.subject;
             subject.name == name && provider.is_none_or(|provider| subject.provider == provider)
         };
         found.extend(page.into_iter().filter(wanted));
     }
     let providers: BTreeSet<&str> =
-        found.iter().map(|session| session.facts.subject.provider.as_str()).collect();
+        found.iter().map(|session| session.facts.who.subject.provider.as_str()).collect();
     if providers.len() > 1 {
         let names: Vec<&str> = providers.into_iter().collect();
         let detail = format!("send `provider` too, one of `{}`; nothing was ended", names.join("`, `"));

@@ -73,7 +73,7 @@ pub(crate) async fn list(
         let full = page.len() == 1_000;
         for session in page {
             after = Some(session.facts.id);
-            let subject = &session.facts.subject;
+            let subject = &session.facts.who.subject;
             let named = query.text("subject").is_none_or(|name| subject.name == name)
                 && query.text("provider").is_none_or(|provider| subject.provider == provider);
             if !named {

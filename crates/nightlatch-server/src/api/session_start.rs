@@ -148,7 +148,7 @@ fn order(state: &ApiState, provider: &str, body: StartBody) -> Result<Start, Pro
 
 /// The session to be continued: one that is still known, and of the same subject. Others are told apart by nothing.
 fn continued(state: &ApiState, subject: &Subject, text: &str) -> Result<SessionId, Problem> {
-    let session = state.engine().session_named(text).filter(|session| session.facts.subject == *subject);
+    let session = state.engine().session_named(text).filter(|session| session.facts.who.subject == *subject);
     session.map(|session| session.facts.id).ok_or_else(|| {
         Problem::new(Code::Continues, "give the id of a session of this subject that is still known, or none")
     })

@@ -113,28 +113,28 @@ impl SessionView {
         let end = end_by(session, now);
         let deadline = session.deadline();
         // The name of an erased subject is its pseudonym, which stands beside it anyway.
-        let known = facts.subject.provider != "erased";
+        let known = facts.who.subject.provider != "erased";
         SessionView {
             id: facts.id.to_string(),
             state: if end.is_some() { "ended" } else { "live" },
-            subject: known.then(|| facts.subject.name.clone()),
-            provider: known.then(|| facts.subject.provider.clone()),
-            pseudonym: facts.pseudonym.clone(),
-            kind: facts.kind.code().to_owned(),
-            groups: facts.groups.clone(),
-            app: facts.app.clone(),
-            acr: facts.acr.clone(),
-            continues: facts.continues.map(|id| id.to_string()),
+            subject: known.then(|| facts.who.subject.name.clone()),
+            provider: known.then(|| facts.who.subject.provider.clone()),
+            pseudonym: facts.who.pseudonym.to_string(),
+            kind: facts.terms.kind.code().to_owned(),
+            groups: facts.terms.groups.clone(),
+            app: facts.terms.app.clone(),
+            acr: facts.terms.acr.clone(),
+            continues: session.continues().map(|id| id.to_string()),
             parent: session.parent_id().map(|id| id.to_string()),
             started: instant(facts.started),
-            policy: facts.policy_version,
+            policy: facts.terms.policy_version,
             limits: LimitsView {
                 idle_ms: idle.span().as_millis(),
                 idle_rule: engine.rule_name(idle.rule()),
                 absolute_ms: hard_end.time().since(facts.started).as_millis(),
                 hard_end: instant(hard_end.time()),
                 hard_end_rule: engine.rule_name(hard_end.rule()),
-                warning_ms: facts.warning.as_millis(),
+                warning_ms: facts.terms.warning.as_millis(),
             },
             deadline: end.is_none().then(|| DeadlineView {
                 at: instant(deadline.at),

@@ -131,7 +131,7 @@ fn refused(engine: &Engine, session: &str, at: u64) -> String {
 /// The demo's users are made up, so they may be named on the terminal.
 fn name(engine: &Engine, session: &str) -> String {
     let known = engine.session_named(session);
-    known.map_or_else(|| session.to_owned(), |session| session.facts.subject.name.clone())
+    known.map_or_else(|| session.to_owned(), |session| session.facts.who.subject.name.clone())
 }
 
 fn clock(millis: u64) -> String {

@@ -209,7 +209,7 @@ async fn a_lease_names_its_parent() {
     let (id, _) = house.start("ada").await;
     let parent = house.engine().session_named(&id).unwrap();
     let start = Start {
-        subject: parent.facts.subject.clone(),
+        subject: parent.facts.who.subject.clone(),
         kind: nightlatch_core::Kind::Agent,
         groups: Vec::new(),
         app: None,

@@ -1,0 +1,95 @@
+use super::*;
+use crate::{
+    cell::Cell,
+    session::{Facts, Kin, Terms, Who},
+};
+use nightlatch_core::{Generation, Kind, Register, RuleId, SessionId, Span, Subject, Time, Word};
+use std::{collections::BTreeMap, sync::atomic::AtomicBool, thread};
+
+/// The n-th of a row of sessions with random credentials.
+fn session(number: u64) -> Arc<Session> {
+    let who = Who {
+        subject: Subject { provider: "idp".to_owned(), name: "ada".to_owned() },
+        pseudonym: [0; 16].into(),
+    };
+    let terms = Terms {
+        kind: Kind::Person,
+        groups: Vec::new(),
+        policy_version: 1,
+        warning: Span::ZERO,
+        app: None,
+        acr: None,
+    };
+    let facts = Facts {
+        credential: crate::secret::hash(&number.to_string()),
+        id: SessionId([0; 16]),
+        who: Arc::new(who),
+        terms: Arc::new(terms),
+        started: Time::ZERO,
+    };
+    let idle = Register::idle(Span::from_secs(1), RuleId::default());
+    let hard_end = Register::hard_end(Time::MAX, RuleId::default());
+    let cell = Cell::new(Word::live(Generation::default(), Time::ZERO), idle, hard_end);
+    Arc::new(Session::new(facts, cell, 0, Kin::default()))
+}
+
+#[test]
+fn a_bucket_is_a_line_of_memory() {
+    assert_eq!(size_of::<Bucket>(), 64);
+}
+
+#[test]
+fn every_number_leads_to_the_bucket_that_the_next_size_leaves_it_in_or_moves_it_from() {
+    for buckets in 1..300 {
+        for credential in (0..200).map(|number: u32| crate::secret::hash(&number.to_string())) {
+            let (before, after) = (number_of(&credential, buckets), number_of(&credential, buckets + 1));
+            assert!(before < buckets);
+            assert!(after == before || (after == buckets && before == number_before(buckets)));
+        }
+    }
+}
+
+#[test]
+fn what_a_map_would_say_over_any_mix_of_coming_and_going() {
+    let (table, mut map) = (Credentials::default(), BTreeMap::new());
+    for step in 0..30_000_u64 {
+        // Three come for each that goes, so that buckets part while others empty.
+        let (number, comes) = ((step * 2_654_435_761) % 10_007, step % 4 > 0);
+        let session = session(number);
+        if comes && map.insert(number, Arc::clone(&session)).is_none() {
+            table.insert(&session);
+        }
+        if !comes && map.remove(&number).is_some() {
+            table.remove(&session);
+        }
+    }
+    for number in 0..10_007 {
+        let credential = crate::secret::hash(&number.to_string());
+        let found = table.get(&credential).map(|session| session.facts.credential);
+        assert_eq!(found, map.get(&number).map(|_| credential), "{number}");
+    }
+    assert_eq!(*table.sessions.lock().unwrap(), map.len());
+}
+
+#[test]
+fn who_is_in_the_table_is_found_while_it_grows() {
+    let table = Credentials::default();
+    let first: Vec<Arc<Session>> = (0..500).map(session).collect();
+    first.iter().for_each(|session| table.insert(session));
+    let growing = AtomicBool::new(true);
+    thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let mut looks = 0_u64;
+            while growing.load(Acquire) {
+                for session in &first {
+                    assert!(table.get(&session.facts.credential).is_some(), "{session:?}");
+                    looks += 1;
+                }
+            }
+            looks
+        });
+        (500..60_000).for_each(|number| table.insert(&session(number)));
+        growing.store(false, Release);
+        assert!(looks.join().unwrap() > 0);
+    });
+}
