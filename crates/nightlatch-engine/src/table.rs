@@ -3,6 +3,8 @@
 //! The look-up by credential is on the road of every request; see [`credentials`]. The others serve operators, and are sets in the order
 //! of ids, so that listing is stable. They hold nothing but the sessions themselves: what is compared is what stands there.
 
+#![allow(clippy::mutable_key_type, reason = "the sets compare ids and subjects, and those never change")]
+
 mod credentials;
 
 use crate::session::{Session, Who};

@@ -112,6 +112,9 @@ impl World {
             Step::CommitFails => self.commit(true)?,
             Step::Upkeep => {
                 self.engine()?.upkeep();
+                if !self.recording {
+                    self.commit(false)?;
+                }
                 self.clocks.reserve(false);
                 self.model.flush();
                 self.bare = false;
