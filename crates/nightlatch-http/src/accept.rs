@@ -2,7 +2,7 @@
 //!
 //! A client that has said nothing yet costs a seat and a descriptor, and no longer than a handshake may take ([`crate::Limits`]).
 
-use crate::{gate::GatedIo, gateway::Gateway, outlet::Outlet, road::Peer};
+use crate::{gate::GatedIo, gateway::Gateway, outlet::Outlet, road::Peer, socket::Socket};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -51,7 +51,7 @@ impl Gateway {
         tls: Option<TlsAcceptor>,
         stop: watch::Receiver<bool>,
     ) {
-        let (io, gate) = GatedIo::new(tcp);
+        let (io, gate) = GatedIo::new(Socket::tcp(tcp, self.limits.write_within));
         let outlet = Outlet::Connection(gate);
         let peer = Peer { address: peer.ip(), secure: tls.is_some(), outlet, seat: Arc::new(seat) };
         let served = match tls {

@@ -135,7 +135,7 @@ impl Exchange<'_> {
         let waiting = head.headers.remove(EXPECT).map(|_| self.peer.outlet.clone());
         if host.is_none() {
             // Only HTTP/1.0 may leave it out.
-            let authority = HeaderValue::try_from(&**self.app.upstream.authority());
+            let authority = HeaderValue::try_from(self.app.upstream.host());
             head.headers.extend(authority.ok().map(|authority| (HOST, authority)));
         }
         head.uri = self.target.clone().into();

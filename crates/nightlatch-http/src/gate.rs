@@ -10,20 +10,16 @@
 //! held back, last words may follow (a close frame, a final event); with something held back they would carry it along, and
 //! the connection is reset instead.
 
+use crate::socket::Socket;
 use nightlatch_core::SessionId;
 use nightlatch_engine::{Channel, CutNote, End, Permit};
-use socket2::SockRef;
 use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The name of this enforcement point in the record.
 pub(crate) const POINT: &str = "gateway";
@@ -207,7 +203,7 @@ fn over_error() -> io::Error {
 
 /// A socket behind a gate.
 pub(crate) struct GatedIo {
-    tcp: TcpStream,
+    socket: Socket,
     gate: Arc<Gate>,
     /// Watches the sessions of a peer that takes nothing: nobody asks for more bytes then, so nobody else would notice their end.
     over: Vec<(SessionId, Over)>,
@@ -218,16 +214,14 @@ pub(crate) type Over = Pin<Box<dyn Future<Output = End> + Send + Sync>>;
 
 impl GatedIo {
     /// A socket with a gate that is open.
-    pub(crate) fn new(tcp: TcpStream) -> (GatedIo, Arc<Gate>) {
-        // Small writes are the rule here (frames, events), and a write held back by Nagle would be one that has "left".
-        let _ = tcp.set_nodelay(true);
+    pub(crate) fn new(socket: Socket) -> (GatedIo, Arc<Gate>) {
         let gate = Arc::<Gate>::default();
-        (GatedIo { tcp, gate: Arc::clone(&gate), over: Vec::new() }, gate)
+        (GatedIo { socket, gate: Arc::clone(&gate), over: Vec::new() }, gate)
     }
 
     /// The same for a connection to an application.
-    pub(crate) fn towards_application(tcp: TcpStream) -> (GatedIo, Arc<Gate>) {
-        let (io, gate) = GatedIo::new(tcp);
+    pub(crate) fn towards_application(socket: Socket) -> (GatedIo, Arc<Gate>) {
+        let (io, gate) = GatedIo::new(socket);
         gate.leave_recording();
         (io, gate)
     }
@@ -260,14 +254,14 @@ impl AsyncRead for GatedIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buf)
+        Pin::new(&mut self.socket).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for GatedIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.gate.ask()?;
-        let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.watch(cx, written)
     }
 
@@ -277,17 +271,17 @@ impl AsyncWrite for GatedIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.gate.ask()?;
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
         self.watch(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.gate.left();
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -295,7 +289,7 @@ impl AsyncWrite for GatedIo {
             // A FIN would make what was cut look complete.
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
 
@@ -303,7 +297,7 @@ impl AsyncWrite for GatedIo {
 impl Drop for GatedIo {
     fn drop(&mut self) {
         let Some(cut) = self.gate.state().reset.take() else { return };
-        let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
+        self.socket.abandon();
         if let Some(guarded) = cut {
             guarded.record_cut("reset");
         }

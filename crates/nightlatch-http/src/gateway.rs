@@ -32,7 +32,7 @@ pub struct AppSettings {
     pub port: Option<u16>,
     /// The path it begins at; `/` for all of the host.
     pub path: String,
-    /// `host:port` of the application.
+    /// `host:port` of the application, or `unix:` and the path of its socket.
     pub upstream: String,
     /// What it speaks there.
     pub protocol: Protocol,

@@ -6,7 +6,7 @@
 //!
 //! | step | module |
 //! | --- | --- |
-//! | a connection, within its bounds | `accept`, `serve`, `gate`, [`Limits`] |
+//! | a connection, within its bounds | `accept`, `serve`, `gate`, `socket`, [`Limits`] |
 //! | a request gets its one reading | `road`, [`target`], [`path`], [`route`] |
 //! | its credential is found, and goes no further | [`extract`], [`trigger`], `ticket` |
 //! | it is forwarded | `exchange`, `sending`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
@@ -39,6 +39,7 @@ mod road;
 pub mod route;
 mod sending;
 mod serve;
+mod socket;
 pub mod sse;
 pub mod target;
 mod ticket;

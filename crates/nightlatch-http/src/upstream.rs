@@ -16,6 +16,7 @@ use crate::{
     inbound::{Inbound, InboundError},
     limits::Limits,
     outlet::Outlet,
+    socket::Socket,
     upload::Progress,
 };
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{net::TcpStream, task::AbortHandle, time::timeout};
+use tokio::{task::AbortHandle, time::timeout};
 
 /// The body of a request on its way to an application.
 pub(crate) type UpBody = BoxBody<Bytes, UpBodyError>;
@@ -89,7 +90,7 @@ const READY_WITHIN: Duration = Duration::from_secs(5);
 
 /// One application's address and the idle connections to it.
 pub(crate) struct Upstream {
-    /// `host:port`.
+    /// `host:port`, or `unix:` and a path.
     authority: Arc<str>,
     limits: Limits,
     speaks: Protocol,
@@ -144,7 +145,7 @@ pub(crate) enum Sent {
 }
 
 impl Upstream {
-    /// An application at `host:port`.
+    /// An application at `host:port`, or at `unix:` and the path of its socket.
     pub(crate) fn new(authority: &str, speaks: Protocol, limits: Limits) -> Upstream {
         Upstream {
             authority: authority.into(),
@@ -155,9 +156,14 @@ impl Upstream {
         }
     }
 
-    /// `host:port`.
+    /// `host:port`, or `unix:` and a path.
     pub(crate) fn authority(&self) -> &Arc<str> {
         &self.authority
+    }
+
+    /// What stands in `Host` where the client named none.
+    pub(crate) fn host(&self) -> &str {
+        if self.authority.starts_with("unix:") { "localhost" } else { &self.authority }
     }
 
     /// A connection for an exchange of this session's (of nobody's on a public route), from the pool or (`fresh`, or none to be
@@ -193,15 +199,15 @@ impl Upstream {
     }
 
     async fn reach(&self) -> Result<(GatedIo, Arc<Gate>), UpstreamError> {
-        let connecting = timeout(self.limits.connect_within, TcpStream::connect(&*self.authority)).await;
-        let tcp = match connecting {
+        let connect = Socket::connect(&self.authority, self.limits.write_within);
+        let socket = match timeout(self.limits.connect_within, connect).await {
             Err(_) => return Err(UpstreamError::ConnectTimeout(Arc::clone(&self.authority))),
             Ok(Err(source)) => {
                 return Err(UpstreamError::Connect { authority: Arc::clone(&self.authority), source });
             }
-            Ok(Ok(tcp)) => tcp,
+            Ok(Ok(socket)) => socket,
         };
-        Ok(GatedIo::towards_application(tcp))
+        Ok(GatedIo::towards_application(socket))
     }
 
     async fn shake_hands(&self, io: GatedIo, gate: Arc<Gate>) -> Result<Connection, UpstreamError> {

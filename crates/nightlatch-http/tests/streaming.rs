@@ -59,9 +59,10 @@ async fn a_client_that_stalls_stalls_the_application() {
 #[tokio::test]
 async fn an_application_that_stalls_stalls_the_client() {
     let upstream = application(|mut connection| async move {
-        read_head(&mut connection).await;
+        let head = read_head(&mut connection).await;
         sleep(Duration::from_millis(700)).await;
-        let mut seen = 0;
+        // Some of the body may have come with the head.
+        let mut seen = head.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
         let mut buffer = vec![0; 65_536];
         while seen < SIZE {
             seen += connection.read(&mut buffer).await.unwrap();

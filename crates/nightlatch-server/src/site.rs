@@ -14,6 +14,7 @@ use crate::{
         route::RoutePattern,
         secrets::LoadedKey,
         upgrade::Upgrade,
+        url::Upstream,
     },
     index::{Follower, Index},
     tls::{self, TlsError},
@@ -257,7 +258,10 @@ fn app_settings(app: &App) -> Result<AppSettings, SiteError> {
         host: host.map(|host| host.name.clone()),
         port: host.and_then(|host| host.port),
         path: app.matches.path.clone(),
-        upstream: format!("{}:{}", app.upstream.host, app.upstream.port),
+        upstream: match &app.upstream {
+            Upstream::Tcp { host, port } => format!("{host}:{port}"),
+            Upstream::Unix(path) => format!("unix:{}", path.display()),
+        },
         protocol: match app.protocol {
             config::app::Protocol::Http1 => nightlatch_http::Protocol::Http1,
             config::app::Protocol::Http2 => nightlatch_http::Protocol::Http2,

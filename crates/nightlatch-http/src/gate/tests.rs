@@ -3,6 +3,7 @@
 use super::*;
 use nightlatch_core::{Activity, Kind, Limits, Policy, Span, Subject};
 use nightlatch_engine::{Admission, Engine, ManualTime, OsTime, Running, Start, Tighter, TimeSource};
+use std::time::Duration;
 
 /// A session, what it holds open, and its clock.
 pub(crate) struct Stage {

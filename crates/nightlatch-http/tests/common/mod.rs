@@ -82,7 +82,10 @@ impl Site {
         let app = AppSettings {
             name: "app".into(),
             path: "/".into(),
-            upstream: making.upstream.to_string(),
+            upstream: match making.app.upstream.as_str() {
+                "" => making.upstream.to_string(),
+                named => named.to_owned(),
+            },
             ..making.app
         };
         let settings = Settings { apps: vec![app], ..making.settings };

@@ -5,6 +5,7 @@
 //! host bits, an IPv4 address dressed as IPv6) is refused with the spelling that everybody reads the same.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
@@ -32,6 +33,21 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Mistake> {
             _ => mistake,
         }
     })
+}
+
+/// The path of a socket file, from the root on: two programs have to mean the same file, whatever folder each of them runs in.
+pub(super) fn unix_path(path: &str) -> Result<PathBuf, Mistake> {
+    /// What a socket's address has room for on Linux, without the zero at its end.
+    const LONGEST: usize = 107;
+    let bad = |what: &str| Mistake::new(Code::BadPath, format!("`{}` {what}", quoted(path)));
+    if !path.starts_with('/') || path.ends_with('/') {
+        let hint = format!("write it from the root on: `unix:/{}`", quoted(path.trim_matches('/')));
+        return Err(bad("is not the path of a socket file").hint(hint));
+    }
+    if path.len() > LONGEST || path.contains('\0') {
+        return Err(bad("cannot be the address of a socket: at most 107 bytes").hint("choose a shorter path"));
+    }
+    Ok(PathBuf::from(path))
 }
 
 /// A network or a single address.

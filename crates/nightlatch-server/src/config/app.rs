@@ -53,7 +53,7 @@ pub(super) static SECTION: Section = Section {
             need: Need::Required,
             status: Status::Now,
             example: "\"http://127.0.0.1:3000\"",
-            means: "Where the app listens; port 80 unless another is written. Only `http` in this version.",
+            means: "Where the app listens; port 80 unless another is written. Only `http` in this version. Or a socket file of this machine: `unix:/run/app.sock`.",
         },
         Key {
             name: "protocol",

@@ -203,7 +203,7 @@ impl fmt::Display for Form {
             Self::SocketAddress => "an IP address and port in quotes",
             Self::Networks => "a list of networks or addresses",
             Self::Origin => "a URL of scheme and host",
-            Self::Upstream => "a URL of scheme, host and port",
+            Self::Upstream => "a URL of scheme, host and port, or `unix:` and a path",
             Self::Host => "a host name, with or without port, or `*`",
             Self::PathPrefix => "a path",
             Self::File => "a path, relative to this file",

@@ -6,9 +6,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
+use super::address::unix_path;
 use super::code::Code;
 use super::mistake::{Mistake, not_yet};
 use super::source::quoted;
@@ -31,21 +33,27 @@ impl Origin {
     }
 }
 
-/// Where an app listens: plain HTTP to a host and port.
+/// Where an app listens for plain HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Upstream {
-    /// Host name in lower case, or address; an IPv6 address in brackets.
-    pub(crate) host: String,
-    /// The port, 80 where none was written.
-    pub(crate) port: u16,
+pub(crate) enum Upstream {
+    /// On a host and port.
+    Tcp {
+        /// Host name in lower case, or address; an IPv6 address in brackets.
+        host: String,
+        /// The port, 80 where none was written.
+        port: u16,
+    },
+    /// On a socket file of this machine.
+    Unix(PathBuf),
 }
 
 impl Upstream {
     /// Whether connecting to it would reach the listener at `address` of this machine.
     pub(super) fn reaches(&self, address: SocketAddr) -> bool {
-        let here = is_loopback(&self.host) && (address.ip().is_loopback() || address.ip().is_unspecified());
-        let same = self.host.trim_matches(['[', ']']).parse() == Ok(address.ip());
-        self.port == address.port() && (here || same)
+        let Self::Tcp { host, port } = self else { return false };
+        let here = is_loopback(host) && (address.ip().is_loopback() || address.ip().is_unspecified());
+        let same = host.trim_matches(['[', ']']).parse() == Ok(address.ip());
+        *port == address.port() && (here || same)
     }
 }
 
@@ -69,13 +77,16 @@ pub(super) fn origin(text: &str) -> Result<Origin, Mistake> {
 /// An app's address.
 pub(super) fn upstream(text: &str) -> Result<Upstream, Mistake> {
     let bad = |what: &str| Mistake::new(Code::BadUrl, format!("`{}` {what}", quoted(text)));
+    if let Some(path) = text.strip_prefix("unix:") {
+        return unix_path(path).map(Upstream::Unix);
+    }
     let rest = match text.split_once("://") {
         Some(("http", rest)) => rest,
         Some(("https", _)) => {
             return Err(not_yet("an `https` upstream")
                 .hint("use `http://` over loopback or a network that you trust"));
         }
-        _ => return Err(bad("does not begin with `http://`")),
+        _ => return Err(bad("does not begin with `http://` or `unix:`")),
     };
     if let Some(end) = rest.find(['/', '?', '#']) {
         let host = quoted(rest.get(..end).unwrap_or_default());
@@ -83,7 +94,7 @@ pub(super) fn upstream(text: &str) -> Result<Upstream, Mistake> {
             .hint(format!("write `http://{host}`")));
     }
     let (host, port) = host_and_port(rest).ok_or_else(|| bad("does not name a host"))?;
-    Ok(Upstream { host, port: port.unwrap_or(80) })
+    Ok(Upstream::Tcp { host, port: port.unwrap_or(80) })
 }
 
 /// `host`, `host:port`, `address:port` or `[address]:port`; the host comes back in lower case.
@@ -142,10 +153,13 @@ impl Serialize for Origin {
 
 // === impl Upstream ===
 
-/// With its scheme, as in the file.
+/// As in the file.
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}", self.host, self.port)
+        match self {
+            Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 
@@ -196,6 +210,8 @@ mod tests {
             ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
             ("http://Blotter", "http://blotter:80"),
             ("http://[fd00::1]:3000", "http://[fd00::1]:3000"),
+            ("unix:/run/app.sock", "unix:/run/app.sock"),
+            ("unix:run/app.sock", "bad-path: write it from the root on: `unix:/run/app.sock`"),
             ("https://127.0.0.1:3000", "not-yet: use `http://` over loopback or a network that you trust"),
             ("http://127.0.0.1:3000/api", "bad-url: write `http://127.0.0.1:3000`"),
             ("127.0.0.1:3000", "bad-url: "),
