@@ -53,7 +53,8 @@ impl Gateway {
     ) {
         let (io, gate) = GatedIo::new(Socket::tcp(tcp, self.limits.write_within));
         let outlet = Outlet::Connection(gate);
-        let peer = Peer { address: peer.ip(), secure: tls.is_some(), outlet, seat: Arc::new(seat) };
+        let pins = Some(Arc::default());
+        let peer = Peer { address: peer.ip(), secure: tls.is_some(), outlet, pins, seat: Arc::new(seat) };
         let served = match tls {
             None => self.http(io, peer, stop).await,
             Some(tls) => match timeout(self.limits.handshake_within, tls.accept(io)).await {

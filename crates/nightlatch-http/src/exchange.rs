@@ -27,7 +27,7 @@ use crate::{
     tunnel::Tunnel,
     upgrade::Switch,
     upload::{Progress, Upload},
-    upstream::{Lease, UpBody, UpstreamError},
+    upstream::{Lease, UpBody, UpstreamError, pinned::Whose},
 };
 use bytes::Bytes;
 use http::{
@@ -42,6 +42,10 @@ use nightlatch_core::Activity;
 use nightlatch_engine::{Channel, End, Permit};
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
+
+/// Why an application that authenticates connections cannot be used.
+const AUTHENTICATES: &str = "The application authenticates connections (NTLM or Negotiate). That needs somebody who is signed in here, and a \
+                             client that speaks HTTP/1.1.";
 
 /// A request that may go on, and all that is known about it.
 pub(crate) struct Exchange<'a> {
@@ -73,6 +77,7 @@ impl Exchange<'_> {
             request,
             guarded: self.guarded(if progress.read_whole() { Channel::Request } else { Channel::Upload }),
             progress: Arc::clone(&progress),
+            whose: self.whose(),
         };
         let mut sending =
             Box::pin(in_time(sending.run(), Arc::clone(&progress), self.gateway.limits.answer_within));
@@ -292,11 +297,20 @@ impl Exchange<'_> {
         let (status, code) = match error {
             UpstreamError::Connect { .. } => (StatusCode::BAD_GATEWAY, "application-unreachable"),
             UpstreamError::ConnectTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "application-unreachable"),
+            UpstreamError::AuthenticatesConnection(_) => {
+                (StatusCode::BAD_GATEWAY, "connection-authentication")
+            }
             UpstreamError::Answer { .. } => (StatusCode::BAD_GATEWAY, "application-broke-off"),
             UpstreamError::Ambiguous { .. } => (StatusCode::BAD_GATEWAY, "ambiguous-answer"),
         };
         let sent = if !method.is_safe() && progress.may_be_whole() { Sent::Perhaps } else { Sent::Nothing };
-        progress.read_off(self.trouble(status, code, sent)).await
+        let answer = match error {
+            UpstreamError::AuthenticatesConnection(_) => {
+                self.obstacle(status, code, AUTHENTICATES.to_owned())
+            }
+            _ => self.trouble(status, code, sent),
+        };
+        progress.read_off(answer).await
     }
 
     fn too_slow(&self, method: &Method) -> Answer {
@@ -335,6 +349,12 @@ impl Exchange<'_> {
     /// What the client of an answer that is withheld gets, for the record.
     fn refusal(&self) -> &'static str {
         if self.asker.call { "grpc-status 16" } else { "401" }
+    }
+
+    /// Who has a connection to themselves that the application authenticates: a session, on a connection of one client's.
+    fn whose(&self) -> Option<Whose> {
+        let (permit, pins) = self.permit.as_ref().zip(self.peer.pins.as_ref())?;
+        Some(Whose { pins: Arc::clone(pins), session: permit.session().facts.id })
     }
 
     fn guarded(&self, channel: Channel) -> Option<Guarded> {

@@ -11,6 +11,7 @@
 //! [`trailers`]. [`request`] and [`response`] put it all in order, one for each direction.
 
 pub mod client;
+pub(crate) mod connection_auth;
 pub mod framing;
 pub mod hop_by_hop;
 pub mod identity;

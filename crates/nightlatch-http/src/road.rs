@@ -18,6 +18,7 @@ use crate::{
     target::{Target, TargetRefusal, same_authority},
     trigger::{is_navigation, trigger},
     upgrade::{Asking, Switch},
+    upstream::pinned::Pins,
 };
 use http::{
     HeaderValue, Method, Request, StatusCode,
@@ -41,6 +42,9 @@ pub(crate) struct Peer {
     pub(crate) secure: bool,
     /// Where what it gets leaves.
     pub(crate) outlet: Outlet,
+    /// Connections that an application has authenticated for it; none where requests of others may come on the same stream of bytes
+    /// at the same time.
+    pub(crate) pins: Option<Arc<Pins>>,
     /// Its seat among the connections that may be open.
     pub(crate) seat: Arc<OwnedSemaphorePermit>,
 }

@@ -9,7 +9,7 @@ use crate::{
     gate::Guarded,
     inbound::Inbound,
     upload::Progress,
-    upstream::{Lease, Sent, UpBody, Upstream, UpstreamError},
+    upstream::{Lease, Sent, UpBody, Upstream, UpstreamError, pinned::Whose},
 };
 use bytes::Bytes;
 use http::{Request, Response, header::UPGRADE};
@@ -25,6 +25,8 @@ pub(crate) struct Sending {
     pub(crate) request: Request<UpBody>,
     pub(crate) guarded: Option<Guarded>,
     pub(crate) progress: Arc<Progress>,
+    /// Whose a connection is that the application authenticates.
+    pub(crate) whose: Option<Whose>,
 }
 
 impl Sending {
@@ -37,7 +39,7 @@ impl Sending {
         let mut fresh = false;
         loop {
             let owner = self.guarded.as_ref().map(|guarded| guarded.permit.session().facts.id);
-            let mut lease = self.upstream.check_out(owner, fresh).await?;
+            let mut lease = self.upstream.check_out(owner, self.whose.clone(), fresh).await?;
             self.request = match lease.send(self.request, self.guarded.as_ref(), &self.progress).await {
                 Sent::Answered(response) => return Ok((response, lease)),
                 Sent::Returned(request) if !fresh => request,

@@ -3,12 +3,15 @@
 //! A connection is checked out, the permit is asked once more, and only then does the request go in; and what goes in
 //! passes the connection's [`Gate`], so that not a byte of it reaches the application after the deadline. A connection goes back to
 //! the pool only after an exchange that both sides finished. Anything else (an error, a cut, a client that left) closes it:
-//! a connection in an unknown state would mix up two people's answers.
+//! a connection in an unknown state would mix up two people's answers. One that the application has authenticated never does
+//! either: it is [`pinned`].
 
 mod http2;
+pub(crate) mod pinned;
 
 use crate::{
     forward::{
+        connection_auth,
         framing::{FramingFault, one_framing},
         hop_by_hop::list_has,
     },
@@ -22,9 +25,13 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Response, header::CONNECTION};
 use http_body_util::combinators::BoxBody;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
 use hyper_util::rt::TokioIo;
 use nightlatch_core::SessionId;
+use pinned::Whose;
 use std::{
     fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -76,6 +83,9 @@ pub(crate) enum UpstreamError {
         /// What was said twice.
         source: FramingFault,
     },
+    /// It authenticates the connection, in a way that this client cannot go on with.
+    #[error("`{0}` authenticates connections (NTLM, Negotiate)")]
+    AuthenticatesConnection(Arc<str>),
 }
 
 impl UpstreamError {
@@ -121,8 +131,12 @@ pub(crate) struct Lease {
     held: Held,
     /// It was used before, so the application may have closed it meanwhile.
     pub(crate) reused: bool,
-    /// The application was told that it closes after this exchange.
+    /// Nobody uses it after this exchange.
     alone: bool,
+    /// Whose it is if the application authenticates it; none if that is nobody who can be told from others.
+    whose: Option<Whose>,
+    /// The application authenticates it.
+    authenticated: bool,
 }
 
 /// What of a connection an exchange has.
@@ -166,16 +180,19 @@ impl Upstream {
         if self.authority.starts_with("unix:") { "localhost" } else { &self.authority }
     }
 
-    /// A connection for an exchange of this session's (of nobody's on a public route), from the pool or (`fresh`, or none to be
-    /// had there) a new one.
+    /// A connection for an exchange of this session's (of nobody's on a public route): the one that the application authenticated
+    /// for it, or one from the pool, or (`fresh`, or none to be had there) a new one.
     pub(crate) async fn check_out(
         self: &Arc<Self>,
         owner: Option<SessionId>,
+        whose: Option<Whose>,
         fresh: bool,
     ) -> Result<Lease, UpstreamError> {
+        let own = whose.as_ref().filter(|_| !fresh).and_then(|whose| whose.take(self));
+        let authenticated = own.is_some();
         let pooled = match self.speaks {
             _ if fresh => None,
-            Protocol::Http1 => self.take_idle().map(Held::Http1),
+            Protocol::Http1 => own.or_else(|| self.take_idle()).map(Held::Http1),
             Protocol::Http2 => self.shared.check_out(owner).map(Held::Http2),
         };
         let reused = pooled.is_some();
@@ -183,7 +200,7 @@ impl Upstream {
             Some(held) => held,
             None => self.connect(owner).await?,
         };
-        Ok(Lease { upstream: Arc::clone(self), held, reused, alone: false })
+        Ok(Lease { upstream: Arc::clone(self), held, reused, alone: false, whose, authenticated })
     }
 
     async fn connect(&self, owner: Option<SessionId>) -> Result<Held, UpstreamError> {
@@ -241,6 +258,7 @@ impl Lease {
         progress: &Progress,
     ) -> Sent {
         self.alone = list_has(request.headers(), &CONNECTION, "close");
+        self.authenticated |= connection_auth::is_offered(request.headers());
         let connection = match &mut self.held {
             Held::Nothing => return Sent::Returned(request),
             Held::Http1(connection) => connection,
@@ -255,18 +273,28 @@ impl Lease {
         }
         progress.through(Outlet::Connection(Arc::clone(&connection.gate)));
         match connection.sender.try_send_request(request).await {
-            Ok(mut response) => match one_framing(response.headers_mut()) {
-                Ok(()) => Sent::Answered(response.map(Inbound::Http1)),
-                Err(source) => {
-                    let authority = Arc::clone(&self.upstream.authority);
-                    Sent::Failed(UpstreamError::Ambiguous { authority, source })
-                }
+            Ok(response) => match self.judge(response) {
+                Ok(response) => Sent::Answered(response),
+                Err(error) => Sent::Failed(error),
             },
             Err(mut error) => match error.take_message() {
                 Some(request) => Sent::Returned(request),
                 None => Sent::Failed(self.upstream.answer(error.into_error())),
             },
         }
+    }
+
+    /// An answer that can be used, and whether its connection is anybody's from now on.
+    fn judge(&mut self, mut response: Response<Incoming>) -> Result<Response<Inbound>, UpstreamError> {
+        let authority = || Arc::clone(&self.upstream.authority);
+        one_framing(response.headers_mut())
+            .map_err(|source| UpstreamError::Ambiguous { authority: authority(), source })?;
+        let headers = response.headers();
+        if self.whose.is_none() && connection_auth::goes_on(response.status(), headers) {
+            return Err(UpstreamError::AuthenticatesConnection(authority()));
+        }
+        self.authenticated |= connection_auth::is_spoken_of(headers);
+        Ok(response.map(Inbound::Http1))
     }
 
     /// The exchange is complete: the connection may serve another one, once it is ready.
@@ -278,16 +306,17 @@ impl Lease {
         };
         let upstream = Arc::clone(&self.upstream);
         connection.gate.release();
-        if self.alone {
+        let whose = self.whose.take().filter(|_| self.authenticated);
+        if self.alone || self.authenticated && whose.is_none() {
             return;
         }
         if connection.sender.is_ready() {
-            upstream.put_back(connection);
+            upstream.put_back(whose, connection);
             return;
         }
         tokio::spawn(async move {
             match timeout(READY_WITHIN, connection.sender.ready()).await {
-                Ok(Ok(())) => upstream.put_back(connection),
+                Ok(Ok(())) => upstream.put_back(whose, connection),
                 Ok(Err(_)) => {}
                 // The request did not get out, though its answer came.
                 Err(_) => connection.task.abort(),
@@ -305,7 +334,11 @@ impl Lease {
 }
 
 impl Upstream {
-    fn put_back(&self, connection: Connection) {
+    fn put_back(self: &Arc<Self>, whose: Option<Whose>, connection: Connection) {
+        if let Some(whose) = whose {
+            whose.keep(self, connection);
+            return;
+        }
         let mut idle = lock(&self.idle);
         if idle.len() >= self.limits.idle_upstream_connections {
             // Those that the application closed meanwhile take no place.

@@ -151,7 +151,8 @@ impl Line {
         let Ok((out, ())) = self.outgoing.enter(None, || Ok::<_, h2::Error>((id, ()))) else { return true };
         let out = Arc::new(out);
         let outlet = Outlet::Stream(Arc::clone(&out));
-        let peer = Peer { address: self.address, secure: self.secure, outlet, seat: Arc::clone(&self.seat) };
+        let seat = Arc::clone(&self.seat);
+        let peer = Peer { address: self.address, secure: self.secure, outlet, pins: None, seat };
         let only_head = request.method() == Method::HEAD;
         let request = one_reading(request);
         let answer = {

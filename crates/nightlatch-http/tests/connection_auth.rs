@@ -1,0 +1,130 @@
+//! An application that authenticates connections, as IIS does with NTLM: whoever speaks on one is taken for the one who signed in on it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers fail the test they serve")]
+
+mod common;
+
+use common::{Client, Making, Site, application, read_head, write};
+use nightlatch_engine::Token;
+use nightlatch_http::{AppSettings, route::RoutePattern};
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+
+/// Says who it takes the other end of the connection for. With `NTLM name:1` and then `NTLM name:2` that becomes `name`.
+async fn windows(mut connection: TcpStream) {
+    let mut user: Option<String> = None;
+    let mut challenged = false;
+    loop {
+        let head = read_head(&mut connection).await;
+        if head.is_empty() {
+            return;
+        }
+        let token =
+            head.lines().find_map(|line| line.strip_prefix("authorization: NTLM ")).map(str::to_owned);
+        let leg = token.as_deref().and_then(|token| token.split_once(':'));
+        let answer = match leg {
+            Some((_, "1")) => {
+                challenged = true;
+                "HTTP/1.1 401 Unauthorized\nWWW-Authenticate: NTLM TlRMTVNTUAAC\nContent-Length: 0\n\n"
+                    .to_owned()
+            }
+            Some((name, "2")) if challenged => {
+                user = Some(name.to_owned());
+                said(&user)
+            }
+            _ => said(&user),
+        };
+        write(&mut connection, &answer).await;
+    }
+}
+
+fn said(user: &Option<String>) -> String {
+    match user {
+        Some(user) => format!("HTTP/1.1 200 OK\nContent-Length: {}\n\n{user}", user.len()),
+        None => "HTTP/1.1 401 Unauthorized\nWWW-Authenticate: Negotiate\nWWW-Authenticate: NTLM\nContent-Length: 0\n\n".to_owned(),
+    }
+}
+
+async fn site() -> Site {
+    let upstream: SocketAddr = application(windows).await;
+    let app =
+        AppSettings { public: vec![RoutePattern::parse("GET /public").unwrap()], ..AppSettings::default() };
+    Site::made(Making { app, ..Making::new(upstream) }).await
+}
+
+/// What the application says to this session on this connection: a name, or a status.
+async fn ask(client: &mut Client, token: &Token, credential: &str) -> String {
+    let field =
+        if credential.is_empty() { String::new() } else { format!("Authorization: NTLM {credential}\n") };
+    let cookie = format!("Cookie: nightlatch-loopback={}\n", token.reveal());
+    client.send(&format!("GET /page HTTP/1.1\nHost: desk\n{cookie}{field}\n")).await;
+    let answer = client.answer().await;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => body.to_owned(),
+        _ => answer[9..12].to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_of_several_legs_stays_on_one_connection_and_nobody_else_speaks_on_that() {
+    let site = site().await;
+    let (ada, bob) = (site.sign_in("ada").await, site.sign_in("bob").await);
+    let (mut hers, mut his, mut her_other) =
+        (site.connect().await, site.connect().await, site.connect().await);
+    for round in 0..20 {
+        // Connections that anybody may use are about; none of them must become hers for others.
+        assert_eq!(ask(&mut his, &bob, "").await, "401");
+        if round == 0 {
+            assert_eq!(ask(&mut hers, &ada, "").await, "401");
+            assert_eq!(ask(&mut hers, &ada, "ada:1").await, "401");
+            assert_eq!(ask(&mut hers, &ada, "ada:2").await, "ada");
+        }
+        assert_eq!(ask(&mut hers, &ada, "").await, "ada", "her connection stays hers");
+        assert_eq!(ask(&mut his, &bob, "").await, "401");
+        assert_eq!(
+            ask(&mut her_other, &ada, "").await,
+            "401",
+            "a connection, not a session, is authenticated"
+        );
+        assert_eq!(ask(&mut site.connect().await, &bob, "").await, "401");
+    }
+    assert_eq!(ask(&mut his, &bob, "bob:1").await, "401");
+    assert_eq!(ask(&mut his, &bob, "bob:2").await, "bob");
+    assert_eq!((ask(&mut hers, &ada, "").await, ask(&mut his, &bob, "").await), ("ada".into(), "bob".into()));
+    // With the client's connection it is gone, and not given to whoever comes next.
+    drop((hers, his));
+    for _ in 0..5 {
+        assert_eq!(ask(&mut site.connect().await, &ada, "").await, "401");
+    }
+}
+
+#[tokio::test]
+async fn several_people_on_one_connection_of_a_proxy_are_told_apart() {
+    let site = site().await;
+    let (ada, bob) = (site.sign_in("ada").await, site.sign_in("bob").await);
+    let mut proxy = site.connect().await;
+    assert_eq!(ask(&mut proxy, &ada, "ada:1").await, "401");
+    assert_eq!(ask(&mut proxy, &ada, "ada:2").await, "ada");
+    assert_eq!(ask(&mut proxy, &bob, "").await, "401");
+    // What was hers is closed, rather than kept for whoever may come.
+    assert_eq!(ask(&mut proxy, &ada, "").await, "401");
+}
+
+#[tokio::test]
+async fn where_nobody_is_signed_in_the_handshake_is_a_502_that_says_so_and_nothing_is_pooled() {
+    let site = site().await;
+    let mut client = site.connect().await;
+    let get = |credential: &str| format!("GET /public HTTP/1.1\nHost: desk\n{credential}\n");
+    client.send(&get("")).await;
+    // Asked for only: another scheme may be among those it takes.
+    assert!(client.answer().await.starts_with("HTTP/1.1 401"));
+    client.send(&get("Authorization: NTLM eve:1\n")).await;
+    let answer = client.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("connection-authentication"), "{answer}");
+    assert!(answer.contains("NTLM or Negotiate"), "{answer}");
+    // Not even one that was authenticated in one leg is there for the next.
+    client.send(&get("Authorization: NTLM eve:2\n")).await;
+    assert!(client.answer().await.starts_with("HTTP/1.1 401"));
+    let ada = site.sign_in("ada").await;
+    assert_eq!(ask(&mut site.connect().await, &ada, "").await, "401");
+}
