@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { test } from "node:test";
+import { certificate } from "./support/certificate.js";
 import { ask } from "./support/http.js";
 import { later } from "./support/later.js";
 import { run } from "./support/program.js";
@@ -43,6 +44,17 @@ async function startWindows(owner) {
   });
   return `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`;
 }
+
+test("over TLS a client that begins with HTTP/2 is sent to HTTP/1.1, where it works", async (t) => {
+  const certified = await certificate(t);
+  if (!certified) return t.skip("openssl is missing, so there is no certificate to try TLS with");
+  const { cert, tls } = certified;
+  const site = await startSite(t, { upstream: await startWindows(t), idle: "30s", form: false, tls });
+  const { token } = await site.start({ subject: "ada" });
+  const ntlm = ["--http2", "--ntlm", "--user", "ada.l:secret", "--header", `Cookie: __Host-nightlatch=${token}`];
+  const asked = await run("curl", ["--silent", "--show-error", "--cacert", cert, ...ntlm, "--write-out", " %{http_version}", `${site.url}/`]);
+  assert.equal(asked.stdout, "ada.l 1.1", asked.stderr);
+});
 
 test("curl --ntlm signs in through the gateway, and nobody else is taken for that user", async (t) => {
   const site = await startSite(t, { upstream: await startWindows(t), idle: "30s", form: false });

@@ -1,10 +1,11 @@
 // @ts-check
 // `nightlatch serve` in front of a server that knows nothing: sessions by API, bearers, an operator's end, TLS.
 import assert from "node:assert/strict";
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import http from "node:http";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
+import { certificate } from "./support/certificate.js";
 import { answer } from "./support/curl.js";
 import { ask, open } from "./support/http.js";
 import { later, shared } from "./support/later.js";
@@ -111,20 +112,13 @@ describe("serve", { concurrency: 3 }, () => {
   });
 
   test("over TLS the cookie is __Host-nightlatch: Secure, HttpOnly, and good for nothing else", async (t) => {
-    const dir = await folder(t);
-    const [cert, key] = [path.join(dir, "cert.pem"), path.join(dir, "key.pem")];
-    const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
-    const made = await run("openssl", [
-      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
-      ...["-keyout", key, "-out", cert, ...subject],
-    ]).catch(() => null);
-    if (made === null) {
+    const certified = await certificate(t);
+    if (!certified) {
       t.skip("openssl is missing, so there is no certificate to try TLS with");
       return;
     }
-    assert.equal(made.code, 0, made.stderr);
-    await chmod(key, 0o600);
-    const secure = await startSite(t, { upstream: upstream.url, app: APP, tls: `{ cert = "${cert}", key = "${key}" }` });
+    const { cert, tls } = certified;
+    const secure = await startSite(t, { upstream: upstream.url, app: APP, tls });
     const ca = await readFile(cert, "utf8");
 
     const form = { user: "trader", return_to: "/" };

@@ -37,6 +37,10 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
+/// On an answer: over HTTP/2 the client is asked to come again over HTTP/1.1 instead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NeedsHttp1;
+
 /// Who is to be answered, as far as the answer depends on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {

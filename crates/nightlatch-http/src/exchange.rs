@@ -9,7 +9,7 @@
 //! client is told that the outcome is unknown, never that it was not sent.
 
 use crate::{
-    answer::{Answer, Asker, Obstacle, Outcome, close_after, trailers_only},
+    answer::{Answer, Asker, NeedsHttp1, Obstacle, Outcome, close_after, trailers_only},
     download::{Download, Words},
     forward::{
         identity::Identity,
@@ -27,7 +27,10 @@ use crate::{
     tunnel::Tunnel,
     upgrade::Switch,
     upload::{Progress, Upload},
-    upstream::{Lease, UpBody, UpstreamError, pinned::Whose},
+    upstream::{
+        Lease, UpBody, UpstreamError,
+        pinned::{Place, Whose},
+    },
 };
 use bytes::Bytes;
 use http::{
@@ -44,8 +47,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// Why an application that authenticates connections cannot be used.
-const AUTHENTICATES: &str = "The application authenticates connections (NTLM or Negotiate). That needs somebody who is signed in here, and a \
-                             client that speaks HTTP/1.1.";
+const AUTHENTICATES: &str = "The application authenticates connections (NTLM or Negotiate). That needs somebody who is signed in here.";
 
 /// A request that may go on, and all that is known about it.
 pub(crate) struct Exchange<'a> {
@@ -306,7 +308,9 @@ impl Exchange<'_> {
         let sent = if !method.is_safe() && progress.may_be_whole() { Sent::Perhaps } else { Sent::Nothing };
         let answer = match error {
             UpstreamError::AuthenticatesConnection(_) => {
-                self.obstacle(status, code, AUTHENTICATES.to_owned())
+                let mut answer = self.obstacle(status, code, AUTHENTICATES.to_owned());
+                answer.extensions_mut().insert(NeedsHttp1);
+                answer
             }
             _ => self.trouble(status, code, sent),
         };
@@ -351,10 +355,15 @@ impl Exchange<'_> {
         if self.asker.call { "grpc-status 16" } else { "401" }
     }
 
-    /// Who has a connection to themselves that the application authenticates: a session, on a connection of one client's.
-    fn whose(&self) -> Option<Whose> {
-        let (permit, pins) = self.permit.as_ref().zip(self.peer.pins.as_ref())?;
-        Some(Whose { pins: Arc::clone(pins), session: permit.session().facts.id })
+    /// Whose a connection is that the application authenticates.
+    fn whose(&self) -> Whose {
+        match (&self.permit, &self.peer.pins) {
+            (None, _) => Whose::Nobody,
+            (Some(_), None) => Whose::OneOfMany,
+            (Some(permit), Some(pins)) => {
+                Whose::Client(Place { pins: Arc::clone(pins), session: permit.session().facts.id })
+            }
+        }
     }
 
     fn guarded(&self, channel: Channel) -> Option<Guarded> {

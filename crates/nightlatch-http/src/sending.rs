@@ -26,7 +26,7 @@ pub(crate) struct Sending {
     pub(crate) guarded: Option<Guarded>,
     pub(crate) progress: Arc<Progress>,
     /// Whose a connection is that the application authenticates.
-    pub(crate) whose: Option<Whose>,
+    pub(crate) whose: Whose,
 }
 
 impl Sending {

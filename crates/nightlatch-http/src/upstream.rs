@@ -31,7 +31,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use nightlatch_core::SessionId;
-use pinned::Whose;
+use pinned::{Place, Whose};
 use std::{
     fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -133,8 +133,8 @@ pub(crate) struct Lease {
     pub(crate) reused: bool,
     /// Nobody uses it after this exchange.
     alone: bool,
-    /// Whose it is if the application authenticates it; none if that is nobody who can be told from others.
-    whose: Option<Whose>,
+    /// Whose it is if the application authenticates it.
+    whose: Whose,
     /// The application authenticates it.
     authenticated: bool,
 }
@@ -185,10 +185,10 @@ impl Upstream {
     pub(crate) async fn check_out(
         self: &Arc<Self>,
         owner: Option<SessionId>,
-        whose: Option<Whose>,
+        whose: Whose,
         fresh: bool,
     ) -> Result<Lease, UpstreamError> {
-        let own = whose.as_ref().filter(|_| !fresh).and_then(|whose| whose.take(self));
+        let own = whose.place().filter(|_| !fresh).and_then(|place| place.take(self));
         let authenticated = own.is_some();
         let pooled = match self.speaks {
             _ if fresh => None,
@@ -290,7 +290,7 @@ impl Lease {
         one_framing(response.headers_mut())
             .map_err(|source| UpstreamError::Ambiguous { authority: authority(), source })?;
         let headers = response.headers();
-        if self.whose.is_none() && connection_auth::goes_on(response.status(), headers) {
+        if self.whose.is_stuck(response.status(), headers) {
             return Err(UpstreamError::AuthenticatesConnection(authority()));
         }
         self.authenticated |= connection_auth::is_spoken_of(headers);
@@ -306,17 +306,17 @@ impl Lease {
         };
         let upstream = Arc::clone(&self.upstream);
         connection.gate.release();
-        let whose = self.whose.take().filter(|_| self.authenticated);
-        if self.alone || self.authenticated && whose.is_none() {
+        let place = self.whose.place().filter(|_| self.authenticated).cloned();
+        if self.alone || self.authenticated && place.is_none() {
             return;
         }
         if connection.sender.is_ready() {
-            upstream.put_back(whose, connection);
+            upstream.put_back(place, connection);
             return;
         }
         tokio::spawn(async move {
             match timeout(READY_WITHIN, connection.sender.ready()).await {
-                Ok(Ok(())) => upstream.put_back(whose, connection),
+                Ok(Ok(())) => upstream.put_back(place, connection),
                 Ok(Err(_)) => {}
                 // The request did not get out, though its answer came.
                 Err(_) => connection.task.abort(),
@@ -334,9 +334,9 @@ impl Lease {
 }
 
 impl Upstream {
-    fn put_back(self: &Arc<Self>, whose: Option<Whose>, connection: Connection) {
-        if let Some(whose) = whose {
-            whose.keep(self, connection);
+    fn put_back(self: &Arc<Self>, place: Option<Place>, connection: Connection) {
+        if let Some(place) = place {
+            place.keep(self, connection);
             return;
         }
         let mut idle = lock(&self.idle);

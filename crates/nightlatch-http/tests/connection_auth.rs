@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Client, Making, Site, application, read_head, write};
+use common::{Client, Making, Site, application, http2::Line, read_head, write};
 use nightlatch_engine::Token;
 use nightlatch_http::{AppSettings, route::RoutePattern};
 use std::net::SocketAddr;
@@ -127,4 +127,20 @@ async fn where_nobody_is_signed_in_the_handshake_is_a_502_that_says_so_and_nothi
     assert!(client.answer().await.starts_with("HTTP/1.1 401"));
     let ada = site.sign_in("ada").await;
     assert_eq!(ask(&mut site.connect().await, &ada, "").await, "401");
+}
+
+#[tokio::test]
+async fn a_client_of_http2_is_told_to_come_again_over_http1() {
+    let (acceptor, connector) = common::http2::tls();
+    let upstream = application(windows).await;
+    let site = Site::made(Making { tls: Some(acceptor), ..Making::new(upstream) }).await;
+    let ada = site.sign_in("ada").await;
+    let mut line = Line::open(&connector, site.address, &h2::client::Builder::new()).await;
+    for _ in 0..2 {
+        let error = line.get("/page", &ada).head().await.unwrap_err();
+        assert_eq!(error.reason(), Some(h2::Reason::HTTP_1_1_REQUIRED), "{error}");
+    }
+    // The connection is as good as before for everything else.
+    assert_eq!(line.get("/_nightlatch/session", &ada).whole().await.head.status, 200);
+    site.nothing_open(&ada).await;
 }

@@ -5,7 +5,7 @@
 //! alone; the connection never hears of it (no GOAWAY).
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, NeedsHttp1},
     gateway::Gateway,
     http2::{
         followed::Followed,
@@ -176,6 +176,11 @@ impl Line {
         mut respond: SendResponse<Bytes>,
         out: &StreamOut,
     ) -> bool {
+        if answer.extensions().get::<NeedsHttp1>().is_some() {
+            out.resets();
+            respond.send_reset(Reason::HTTP_1_1_REQUIRED);
+            return true;
+        }
         let (mut head, body) = answer.into_parts();
         let length = body.size_hint().exact().filter(|_| !only_head);
         finish_head(&mut head.headers, length);

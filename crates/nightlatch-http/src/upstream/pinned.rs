@@ -6,6 +6,8 @@
 //! when another session comes along on that.
 
 use super::{Connection, Upstream, lock};
+use crate::forward::connection_auth;
+use http::{HeaderMap, StatusCode};
 use nightlatch_core::SessionId;
 use std::{
     fmt,
@@ -22,14 +24,44 @@ struct Pin {
     connection: Connection,
 }
 
-/// Where a lease's connection belongs, if it turns out to be authenticated.
+/// Whose a connection to an application is, if that authenticates it.
 #[derive(Clone, Debug)]
-pub(crate) struct Whose {
+pub(crate) enum Whose {
+    /// Nobody's: nobody is signed in.
+    Nobody,
+    /// Nobody's: over HTTP/2 a client's requests come side by side, and have no connection to an application in common.
+    OneOfMany,
+    /// One client's connection's, in one session.
+    Client(Place),
+}
+
+/// Where it is kept between two exchanges.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
     pub(crate) pins: Arc<Pins>,
     pub(crate) session: SessionId,
 }
 
 impl Whose {
+    pub(super) fn place(&self) -> Option<&Place> {
+        match self {
+            Whose::Client(place) => Some(place),
+            Whose::Nobody | Whose::OneOfMany => None,
+        }
+    }
+
+    /// Whether an exchange cannot go on with such a connection. Over HTTP/2 not even the first leg can: a client that is told so asks again over
+    /// HTTP/1.1 (RFC 9113 section 7, `HTTP_1_1_REQUIRED`).
+    pub(super) fn is_stuck(&self, status: StatusCode, answer: &HeaderMap) -> bool {
+        match self {
+            Whose::Client(_) => false,
+            Whose::Nobody => connection_auth::goes_on(status, answer),
+            Whose::OneOfMany => status == StatusCode::UNAUTHORIZED && connection_auth::is_spoken_of(answer),
+        }
+    }
+}
+
+impl Place {
     /// The connection to this application, if there is one and it is still open. What belongs to another session is closed.
     pub(super) fn take(&self, upstream: &Arc<Upstream>) -> Option<Connection> {
         let mut pins = lock(&self.pins.0);
