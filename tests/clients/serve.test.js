@@ -132,7 +132,7 @@ describe("serve", { concurrency: 3 }, () => {
     assert.match(ended, /^__Host-nightlatch-ended=; Path=\/; Max-Age=0;.*; Secure$/);
 
     // curl keeps a __Host- cookie only if all that the prefix asks for is there.
-    const jar = path.join(dir, "jar");
+    const jar = path.join(await folder(t), "jar");
     const curl = ["--silent", "--show-error", "--cacert", cert, "--cookie", jar, "--cookie-jar", jar];
     const data = ["--data", "user=trader&return_to=/", "--header", `Origin: ${secure.url}`];
     await run("curl", [...curl, ...data, `${secure.url}/_nightlatch/login`]);
