@@ -12,7 +12,7 @@ pub(crate) fn run() -> Result<(), String> {
     tools::apt("chromium", "chromium")?;
     tools::apt("nginx", "nginx")?;
     tools::apt("apache2", "apache2-bin")?;
-    tools::python(&["websockets==17.4"])?;
+    tools::python(&["websockets==17.4", "docker==7.2.0"])?;
     if let Err(missing) = tools::autobahn() {
         println!("Autobahn's WebSocket suite: NOT RUN, {missing}");
     }
