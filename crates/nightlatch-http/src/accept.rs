@@ -12,6 +12,9 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+/// How long what was told to close at the last moment may take for it.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
 impl Gateway {
     /// Serves connections of this listener until `stop` says so; then takes no more and completes when those that are open
     /// have finished, in bounded time.
@@ -42,7 +45,20 @@ impl Gateway {
             }
         }
         drop(listener);
-        while connections.join_next().await.is_some() {}
+        self.drain.begin();
+        self.emptied().await;
+        // Whoever is left had its time.
+        connections.shutdown().await;
+    }
+
+    /// Waits until nothing is open any more: no connection, no WebSocket, no request that is left to finish; in bounded time.
+    async fn emptied(&self) {
+        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
+        let within = self.limits.drain_within + CLOSE_WITHIN;
+        if timeout(within, self.seats.acquire_many(all)).await.is_err() {
+            let open = self.limits.connections - self.seats.available_permits();
+            tracing::warn!(open, "some connections were cut: the program stops");
+        }
     }
 
     async fn connection(

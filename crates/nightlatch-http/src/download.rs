@@ -5,6 +5,7 @@
 //! application is closed with it.
 
 use crate::{
+    drain::Turn,
     forward::trailers,
     gate::{Guarded, Over, ended},
     grpc::{self, Messages},
@@ -42,6 +43,8 @@ pub(crate) struct Download {
     lease: Option<Lease>,
     progress: Arc<Progress>,
     guard: Option<Guard>,
+    /// When a stream of events is to end because the gateway stops.
+    turn: Option<Turn>,
 }
 
 /// What stands between a body and a client while a session decides.
@@ -78,7 +81,21 @@ impl Download {
         words: Words,
     ) -> Download {
         let guard = guarded.map(|guarded| Guard::new(guarded, outlet, words));
-        Download { body, lease: Some(lease), progress, guard }
+        Download { body, lease: Some(lease), progress, guard, turn: None }
+    }
+
+    /// A stream of events ends when this completes, between two events, and its client comes back. Anything else has an end of
+    /// its own, and is waited for.
+    pub(crate) fn closing_at(mut self, turn: Turn) -> Download {
+        let events = matches!(&self.guard, Some(Guard { words: Words::Event(_), .. }));
+        self.turn = events.then_some(turn);
+        self
+    }
+
+    fn is_to_close(&mut self, guard: &Guard, cx: &mut Context<'_>) -> bool {
+        let between = matches!(&guard.words, Words::Event(events) if events.can_end());
+        let Some(turn) = self.turn.as_mut().filter(|_| between) else { return false };
+        turn.as_mut().poll(cx).is_ready()
     }
 
     /// The application has said everything: its connection may serve another exchange.
@@ -225,6 +242,12 @@ impl Download {
             }
             let frame = match self.poll_body(cx) {
                 Poll::Ready(frame) => frame,
+                Poll::Pending if self.is_to_close(guard, cx) => {
+                    self.lease = None;
+                    guard.said_goodbye = true;
+                    guard.outlet.put();
+                    continue;
+                }
                 Poll::Pending => {
                     // Woken by either; if by the end, the loop finds it over.
                     let _ = ready!(guard.poll_over(cx));

@@ -199,7 +199,8 @@ impl Exchange<'_> {
         if let Some(guarded) = &guarded {
             self.peer.outlet.hold(guarded.clone());
         }
-        let body = Download::new(body, lease, progress, guarded, &self.peer.outlet, words);
+        let body = Download::new(body, lease, progress, guarded, &self.peer.outlet, words)
+            .closing_at(self.gateway.drain.turn());
         Response::from_parts(head, body.boxed_unsync())
     }
 
@@ -229,7 +230,8 @@ impl Exchange<'_> {
         upstream_gate.hold(guarded.clone());
         let seat = Arc::clone(&self.peer.seat);
         let framed = switch.is_websocket();
-        let tunnel = Tunnel { guarded, framed, activity: self.frames, client_gate, upstream_gate, seat };
+        let (activity, turn) = (self.frames, self.gateway.drain.turn());
+        let tunnel = Tunnel { guarded, framed, activity, client_gate, upstream_gate, turn, seat };
         tokio::spawn(async move {
             if let Ok((client, upstream)) = tokio::try_join!(client_upgrade, upstream_upgrade) {
                 tunnel.run(client, upstream).await;
@@ -270,10 +272,13 @@ impl Exchange<'_> {
     ) {
         let (permit, route) = (Arc::clone(permit), Arc::clone(&self.route));
         let within = self.gateway.limits.finish_within;
+        // It counts as open: a gateway that stops waits for it.
+        let seat = Arc::clone(&self.peer.seat);
         tokio::spawn(async move {
             let finished = timeout(within, sending).await.ok().flatten();
             let status = finished.and_then(Result::ok).map(|(response, _)| response.status().as_u16());
             permit.record_withheld(&route, status);
+            drop(seat);
         });
     }
 

@@ -3,6 +3,7 @@
 use crate::{
     app_cookie::{AppCookieError, AppCookies},
     cookies::CookieNames,
+    drain::Drain,
     forward::client::{ClientView, TrustedProxies},
     limits::Limits,
     path::CanonicalPath,
@@ -93,6 +94,7 @@ pub struct Gateway {
     pub(crate) tickets: Tickets,
     pub(crate) limits: Limits,
     pub(crate) seats: Arc<Semaphore>,
+    pub(crate) drain: Drain,
     apps: Vec<App>,
 }
 
@@ -132,6 +134,7 @@ impl Gateway {
             tickets: Tickets::new(&settings.ticket_key),
             limits: settings.limits,
             seats: Arc::new(Semaphore::new(settings.limits.connections)),
+            drain: Drain::new(settings.limits.drain_within),
             apps,
         })
     }

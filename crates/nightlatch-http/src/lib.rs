@@ -21,6 +21,7 @@ mod answer;
 pub mod app_cookie;
 pub mod cookies;
 mod download;
+mod drain;
 mod exchange;
 pub mod extract;
 mod form;

@@ -11,6 +11,7 @@
 //! activity, and the cut is a reset.
 
 use crate::{
+    drain::Turn,
     gate::{Gate, Guarded},
     websocket::close::{CloseCode, close_frame},
 };
@@ -34,6 +35,8 @@ mod flow;
 
 type Socket = TokioIo<Upgraded>;
 
+/// What a client is told when the gateway stops.
+const RESTART: &str = "restart";
 /// How long both sides may take to close after a cut.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// The cut, for the record.
@@ -48,8 +51,20 @@ pub(crate) struct Tunnel {
     pub(crate) activity: Activity,
     pub(crate) client_gate: Arc<Gate>,
     pub(crate) upstream_gate: Arc<Gate>,
+    /// When it is to close because the gateway stops.
+    pub(crate) turn: Turn,
     /// The client's seat among the connections that may be open.
     pub(crate) seat: Arc<OwnedSemaphorePermit>,
+}
+
+/// Why a relay stops.
+enum Parting {
+    /// The session is over.
+    Over(End),
+    /// The gateway stops.
+    Restart,
+    /// One of the two left.
+    Left,
 }
 
 /// The two sides and the two directions between them.
@@ -79,34 +94,63 @@ impl Relay {
 }
 
 impl Tunnel {
-    /// Relays between the two until either leaves or the session ends.
-    pub(crate) async fn run(self, client: Upgraded, upstream: Upgraded) {
+    /// Relays between the two until either leaves, the session ends or the gateway stops.
+    pub(crate) async fn run(mut self, client: Upgraded, upstream: Upgraded) {
         let mut relay = Relay {
             client: TokioIo::new(client),
             upstream: TokioIo::new(upstream),
             down: Flow::new(&self.client_gate, Activity::Passive, self.framed),
             up: Flow::new(&self.upstream_gate, self.activity, self.framed),
         };
-        let end = {
+        let parting = {
             let mut over = pin!(self.guarded.permit.ended());
+            let mut stopping = false;
             // The end first: what is over relays nothing more.
-            poll_fn(|cx| match over.as_mut().poll(cx) {
-                Poll::Ready(end) => Poll::Ready(Some(end)),
-                Poll::Pending => relay.poll(&self.guarded, cx).map(|_| None),
+            poll_fn(|cx| {
+                if let Poll::Ready(end) = over.as_mut().poll(cx) {
+                    return Poll::Ready(Parting::Over(end));
+                }
+                stopping = stopping || self.turn.as_mut().poll(cx).is_ready();
+                let relayed = relay.poll(&self.guarded, cx);
+                if relayed.is_pending() && stopping && (relay.down.between_frames() || !self.framed) {
+                    return Poll::Ready(Parting::Restart);
+                }
+                relayed.map(|_| Parting::Left)
             })
             .await
         };
         let _seat = Arc::clone(&self.seat);
-        match end {
-            Some(end) => self.cut(end, relay).await,
+        match parting {
+            Parting::Over(end) => self.cut(end, relay).await,
             // A gate noticed the end before we did, and refused.
-            None if !self.guarded.may_pass() => {
+            _ if !self.guarded.may_pass() => {
                 let end = self.guarded.permit.ended().await;
                 self.cut(end, relay).await;
             }
+            Parting::Restart => self.close(relay).await,
             // Closed by one of the two, or broken: what is left of it goes with us.
-            None => {}
+            Parting::Left => {}
         }
+    }
+
+    /// The gateway stops, and the session lives: both sides are told so, and the client comes back. Bytes of another protocol have
+    /// no place for words, and must not look complete.
+    async fn close(self, mut relay: Relay) {
+        if !self.framed {
+            self.client_gate.reset(None);
+            self.upstream_gate.reset(None);
+            return;
+        }
+        let code = CloseCode::SERVICE_RESTART;
+        let to_application = crate::random_mask()
+            .filter(|_| relay.up.between_frames())
+            .map(|mask| close_frame(code, RESTART, Some(mask)));
+        self.client_gate.put();
+        if say(&mut relay.client, &close_frame(code, RESTART, None)).await.is_err() {
+            self.client_gate.reset(None);
+        }
+        tell_application(&mut relay.upstream, to_application, &self.upstream_gate).await;
+        let _ = timeout(CLOSE_WITHIN, poll_fn(|cx| relay.poll_drain(cx))).await;
     }
 
     /// Ends both sides: in words where a frame may stand and they may be said, else by a reset, and then at once.

@@ -4,6 +4,7 @@
 //! labels and where its numbers come from; the text and the reference page are both made from that list. Units are in the names. Nothing
 //! is labelled by session, subject, route or address: a label is a closed list of words, so the number of series is fixed.
 
+use crate::tls::RELOADS;
 use nightlatch_core::{Activity, EndReason};
 use nightlatch_engine::{Channel, Engine, LATENESS_BOUNDS_US, Lateness, Part};
 use prometheus_client::{
@@ -14,7 +15,10 @@ use prometheus_client::{
 };
 use std::{
     fmt,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// What the text is.
@@ -194,6 +198,19 @@ const METRICS: &[Metric] = &[
         labels: "",
         means: "Timers that stand for a deadline.",
         samples: |engine| one(Value::Gauge(engine.health().timers as f64)),
+    },
+    Metric {
+        name: "nightlatch_certificate_reloads",
+        kind: MetricType::Counter,
+        labels: "`result` (`done`, `failed`)",
+        means: "How often SIGHUP made the gateway read its certificates again. After a failed one those in use before stay in use.",
+        samples: |_| {
+            let sample = |result: &str, count: &AtomicU64| Sample {
+                labels: vec![("result", result.to_owned())],
+                value: Value::Counter(count.load(Relaxed)),
+            };
+            vec![sample("done", &RELOADS.done), sample("failed", &RELOADS.failed)]
+        },
     },
     Metric {
         name: "nightlatch_version",

@@ -1,8 +1,8 @@
 //! Everything at work together: engine, gateway, API, index. `serve` and `demo` differ only in where the configuration comes from.
 //!
 //! The order is the design. The directory is locked and the table recovered before a port is bound, so that nobody is answered by
-//! somebody who does not know who is signed in. On the way down it is reversed: listeners close, what is open gets a moment,
-//! and the engine writes its last entry when nothing can ask it any more.
+//! somebody who does not know who is signed in. On the way down it is reversed: the gateway's listeners close and what is open on it gets
+//! a moment, then the admin listener closes, and the engine writes its last entry when nothing can ask it any more.
 
 use crate::{
     admin,
@@ -17,7 +17,7 @@ use crate::{
         url::Upstream,
     },
     index::{Follower, Index},
-    tls::{self, TlsError},
+    tls::{self, Certificates, TlsError},
 };
 use nightlatch_core::{ActivityMode, Limits, Policy, PolicyError, Span};
 use nightlatch_engine::{Engine, OpenError, OsTime, Recovery, Running};
@@ -33,7 +33,6 @@ use tokio::{
     sync::watch,
     task::JoinSet,
 };
-use tokio_rustls::TlsAcceptor;
 
 /// Why a site did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +83,7 @@ pub(crate) struct Site {
     running: Running,
     recovery: Recovery,
     gateway: Arc<Gateway>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Certificates>>,
     gateway_listener: TcpListener,
     admin_listener: TcpListener,
     keys: ApiKeys,
@@ -107,7 +106,7 @@ impl Site {
         let gateway = Arc::new(Gateway::new(Arc::clone(engine), settings(config, engine)?)?);
         let tls = match config.listen.tls.as_slice() {
             [] => None,
-            files => Some(tls::acceptor(files)?),
+            files => Some(Certificates::read(files)?),
         };
         let index = Arc::new(Index::at(config.data_dir.join("index.sqlite")));
         let follower = Follower::start(Arc::clone(&index), Arc::clone(engine))?;
@@ -157,23 +156,36 @@ impl Site {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
+        let (drain, draining) = watch::channel(false);
         let (stop, stopping) = watch::channel(false);
-        let state = ApiState::new(Arc::clone(running.engine()), keys, Arc::clone(&index), stopping.clone());
-        let mut parts = JoinSet::new();
-        parts.spawn(gateway.serve(gateway_listener, tls, stopping.clone()));
-        parts.spawn(admin::serve(admin_listener, api::router(state), stopping));
+        let engine = Arc::clone(running.engine());
+        let state = ApiState::new(engine, keys, Arc::clone(&index), draining.clone(), stopping.clone());
+        let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
+        let mut gateways = JoinSet::new();
+        gateways.spawn(gateway.serve(gateway_listener, acceptor, draining));
+        let mut admins = JoinSet::new();
+        admins.spawn(admin::serve(admin_listener, api::router(state), stopping));
         let ended = loop {
             tokio::select! {
                 _ = terminate.recv() => break Ok(()),
                 _ = interrupt.recv() => break Ok(()),
-                // Left alone, this signal would end the program and every session's protection with it.
-                _ = hangup.recv() => tracing::warn!("SIGHUP changes nothing: a changed configuration takes a restart"),
-                _ = parts.join_next() => break Err(SiteError::ListenerStopped),
+                _ = hangup.recv() => match &tls {
+                    Some(certificates) => tokio::task::block_in_place(|| certificates.reload()),
+                    // Left alone, this signal would end the program and every session's protection with it.
+                    None => tracing::warn!("SIGHUP reads certificates again, and this gateway has none"),
+                },
+                _ = gateways.join_next() => break Err(SiteError::ListenerStopped),
+                _ = admins.join_next() => break Err(SiteError::ListenerStopped),
             }
         };
+        // From here on no session starts and nobody new is served; what is open is enforced to its end, and whoever asks how things
+        // are is answered.
+        tracing::info!("draining");
+        let _ = drain.send(true);
+        gateways.join_all().await;
         tracing::info!("stopping");
         let _ = stop.send(true);
-        parts.join_all().await;
+        admins.join_all().await;
         drop(follower);
         // Writes the last entry, the snapshot and the time; takes a moment, and nobody waits on this thread any more.
         tokio::task::block_in_place(|| drop(running));

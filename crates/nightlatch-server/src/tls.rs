@@ -1,14 +1,24 @@
-//! Certificates of the gateway: read once, chosen by the name the client asks for.
+//! Certificates of the gateway: chosen by the name the client asks for, and changed in place when told.
+//!
+//! All of them are read before one is taken: a file that is half written, or a key that does not fit, leaves everything as it was.
+//! Connections that are open keep what they have. What stays, too, is the configuration around them, and with it the keys of
+//! session tickets: a client that was here before the change resumes after it.
 
 use crate::config::listen::TlsFiles;
 use rustls::{
     ServerConfig,
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 use tokio_rustls::TlsAcceptor;
 
 /// Why the certificates cannot be used.
@@ -38,22 +48,73 @@ pub(crate) enum TlsError {
     SetUp(#[from] rustls::Error),
 }
 
-/// What accepts TLS with these certificates; the first is for clients that name no host, or one that none is for.
-pub(crate) fn acceptor(files: &[TlsFiles]) -> Result<TlsAcceptor, TlsError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut certificates = Vec::new();
-    for file in files {
-        certificates.push(Arc::new(load(file, &provider)?));
+/// How often certificates were read again by this run.
+pub(crate) struct Reloads {
+    /// And taken.
+    pub(crate) done: AtomicU64,
+    /// And left, since something was wrong with one.
+    pub(crate) failed: AtomicU64,
+}
+
+/// Of this process, which has one gateway.
+pub(crate) static RELOADS: Reloads = Reloads { done: AtomicU64::new(0), failed: AtomicU64::new(0) };
+
+/// The certificates in use, and where they come from.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    files: Vec<TlsFiles>,
+    provider: Arc<CryptoProvider>,
+    in_use: RwLock<Arc<[Arc<CertifiedKey>]>>,
+}
+
+impl Certificates {
+    /// Reads them.
+    pub(crate) fn read(files: &[TlsFiles]) -> Result<Arc<Certificates>, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let in_use = RwLock::new(load_all(files, &provider)?);
+        Ok(Arc::new(Certificates { files: files.to_vec(), provider, in_use }))
     }
+
+    /// Reads them again. If anything is wrong with one of them, those in use stay.
+    pub(crate) fn reload(&self) {
+        match load_all(&self.files, &self.provider) {
+            Ok(read) => {
+                *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = read;
+                RELOADS.done.fetch_add(1, Relaxed);
+                tracing::info!(
+                    certificates = self.files.len(),
+                    "certificates were read again and are in use"
+                );
+            }
+            Err(error) => {
+                RELOADS.failed.fetch_add(1, Relaxed);
+                tracing::error!(%error, "certificates could not be read again: those in use stay");
+            }
+        }
+    }
+
+    fn in_use(&self) -> Arc<[Arc<CertifiedKey>]> {
+        Arc::clone(&self.in_use.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn load_all(files: &[TlsFiles], provider: &CryptoProvider) -> Result<Arc<[Arc<CertifiedKey>]>, TlsError> {
+    files.iter().map(|files| load(files, provider).map(Arc::new)).collect()
+}
+
+/// What accepts TLS with these certificates; the first is for clients that name no host, or one that none is for.
+pub(crate) fn acceptor(certificates: &Arc<Certificates>) -> Result<TlsAcceptor, TlsError> {
+    let provider = Arc::clone(&certificates.provider);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(ByName(certificates)));
+        .with_cert_resolver(Arc::clone(certificates) as Arc<dyn ResolvesServerCert>);
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn load(files: &TlsFiles, provider: &rustls::crypto::CryptoProvider) -> Result<CertifiedKey, TlsError> {
+fn load(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
     let pem = |path: &PathBuf| {
         let path = path.clone();
         move |source| TlsError::Pem { path, source }
@@ -69,14 +130,12 @@ fn load(files: &TlsFiles, provider: &rustls::crypto::CryptoProvider) -> Result<C
 }
 
 /// Chooses the certificate that is for the name asked for.
-#[derive(Debug)]
-struct ByName(Vec<Arc<CertifiedKey>>);
-
-impl ResolvesServerCert for ByName {
+impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-        let fitting = named.and_then(|name| self.0.iter().find(|certificate| is_for(certificate, &name)));
-        fitting.or(self.0.first()).cloned()
+        let all = self.in_use();
+        let fitting = named.and_then(|name| all.iter().find(|certificate| is_for(certificate, &name)));
+        fitting.or(all.first()).cloned()
     }
 }
 

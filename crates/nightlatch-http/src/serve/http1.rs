@@ -23,6 +23,7 @@ impl Gateway {
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let gate = peer.outlet.connection().cloned();
         let peer = Arc::new(peer);
         let limits = self.limits;
         let service = service_fn(move |request| {
@@ -46,7 +47,12 @@ impl Gateway {
             Some(served) => served,
             None => {
                 connection.as_mut().graceful_shutdown();
-                timeout(limits.drain_within, connection).await.unwrap_or(Ok(()))
+                let served = timeout(limits.drain_within, connection.as_mut()).await;
+                if let (Err(_), Some(gate)) = (&served, gate) {
+                    // What it was sending must not look complete.
+                    gate.reset(None);
+                }
+                served.unwrap_or(Ok(()))
             }
         };
         served.map_err(io::Error::other)

@@ -16,6 +16,8 @@ impl CloseCode {
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// Something inside the gateway failed.
     pub const INTERNAL_ERROR: Self = Self(1011);
+    /// The gateway restarts; come back in a moment (IANA: Service Restart).
+    pub const SERVICE_RESTART: Self = Self(1012);
     /// A fresher sign-in is needed (IANA: Unauthorized).
     pub const UNAUTHORIZED: Self = Self(3000);
     /// The session is over (IANA: Timeout).

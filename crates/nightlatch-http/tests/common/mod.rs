@@ -150,6 +150,11 @@ impl Site {
         panic!("{} permits are still held", session.open());
     }
 
+    /// The gateway is told to stop.
+    pub fn stop(&self) {
+        let _ = self.stop.send(true);
+    }
+
     pub async fn connect(&self) -> Client {
         Client(TcpStream::connect(self.address).await.unwrap())
     }

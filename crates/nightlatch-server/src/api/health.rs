@@ -82,7 +82,7 @@ pub(crate) async fn live() -> Response {
 )]
 pub(crate) async fn ready(State(state): State<ApiState>) -> Response {
     let health = state.engine().health();
-    let wrong = if *state.stopping().borrow() {
+    let wrong = if state.draining() {
         Some("stopping: no new sessions here")
     } else if !health.enforcing {
         Some("blind: no session starts, and what is open may be cut late; see `faults`")

@@ -65,20 +65,23 @@ struct Shared {
     engine: Arc<Engine>,
     keys: ApiKeys,
     index: Arc<Index>,
+    draining: watch::Receiver<bool>,
     stopping: watch::Receiver<bool>,
     streams: Arc<Semaphore>,
 }
 
 impl ApiState {
-    /// The state of an API for this engine. `stopping` turns true when the program is about to stop.
+    /// The state of an API for this engine. `draining` turns true when the gateway takes no more, `stopping` when nothing is open
+    /// on it any more and the program stops.
     pub(crate) fn new(
         engine: Arc<Engine>,
         keys: ApiKeys,
         index: Arc<Index>,
+        draining: watch::Receiver<bool>,
         stopping: watch::Receiver<bool>,
     ) -> ApiState {
         let streams = Arc::new(Semaphore::new(STREAMS_MOST));
-        ApiState(Arc::new(Shared { engine, keys, index, stopping, streams }))
+        ApiState(Arc::new(Shared { engine, keys, index, draining, stopping, streams }))
     }
 
     fn engine(&self) -> &Arc<Engine> {
@@ -91,6 +94,11 @@ impl ApiState {
 
     fn index(&self) -> &Arc<Index> {
         &self.0.index
+    }
+
+    /// Whether the gateway takes no more.
+    fn draining(&self) -> bool {
+        *self.0.draining.borrow()
     }
 
     fn stopping(&self) -> watch::Receiver<bool> {

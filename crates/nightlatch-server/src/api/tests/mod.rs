@@ -103,7 +103,13 @@ impl House {
             keys.add(name, role, &secret(name));
         }
         let (stop, stopping) = watch::channel(false);
-        let state = ApiState::new(Arc::clone(running.engine()), keys, Arc::clone(&index), stopping.clone());
+        let state = ApiState::new(
+            Arc::clone(running.engine()),
+            keys,
+            Arc::clone(&index),
+            stopping.clone(),
+            stopping.clone(),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(admin::serve(listener, router(state), stopping));
