@@ -17,6 +17,10 @@ use nightlatch_core::{Kind, Limits, Policy, Span, Subject, Time};
 use nightlatch_engine::{Engine, OsTime, Recovery, Session, Start, Tighter, Token};
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
+/// What the program itself runs with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The size that everything is measured at.
 pub const SESSIONS: u64 = 1_000_000;
 

@@ -50,7 +50,13 @@ impl Authority {
         if let Some(parent) = session.parent() {
             self.decide(parent, Activity::Passive, now_nanos, by);
         }
-        session.cell.decide(session.parent_end(), activity, Time::from_nanos(now_nanos))
+        let committed = session.cell.decide(session.parent_end(), activity, Time::from_nanos(now_nanos));
+        match committed {
+            Committed::Live(_) if activity == Activity::Active => session.changed(),
+            Committed::EndedNow(..) => session.changed(),
+            Committed::Live(_) | Committed::Ended(_) => {}
+        }
+        committed
     }
 
     /// Records an end that a deadline brought.
@@ -96,6 +102,7 @@ impl Authority {
         if !session.cell.end(order.reason) {
             return None;
         }
+        session.changed();
         session.note_end(now);
         Some(self.record_end(
             session,

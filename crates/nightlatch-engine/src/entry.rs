@@ -246,6 +246,19 @@ pub struct PolicyRecord {
     pub warning_ms: u64,
 }
 
+impl BlockRecord {
+    /// The record as a text of its own, for a snapshot.
+    pub(crate) fn to_text(&self) -> String {
+        // Strings and a number: it cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What [`to_text`](BlockRecord::to_text) made.
+    pub(crate) fn from_text(text: &str) -> Result<BlockRecord, EntryError> {
+        Ok(serde_json::from_str(text)?)
+    }
+}
+
 impl PolicyRecord {
     pub(crate) fn of(policy: &Policy) -> PolicyRecord {
         PolicyRecord {
@@ -396,6 +409,11 @@ impl SessionStarted {
     /// The session's public name.
     pub(crate) fn id(&self) -> Result<SessionId, EntryError> {
         self.session.parse().map_err(|_| EntryError::Field("session"))
+    }
+
+    /// The session that this lease belongs to.
+    pub(crate) fn parent(&self) -> Result<Option<SessionId>, EntryError> {
+        self.parent.as_deref().map(str::parse).transpose().map_err(|_| EntryError::Field("parent"))
     }
 
     /// The session it continues.

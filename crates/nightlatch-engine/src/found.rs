@@ -3,25 +3,40 @@
 //! Each source is taken in as it comes; because everything that changes in a session is a join, it does not matter where they overlap.
 
 use crate::{
-    entry::{BlockRecord, Entry, SessionEnded, SessionStarted},
-    upkeep::SessionRecord,
+    engine::Authority,
+    entry::{BlockRecord, Entry, EntryError, SessionEnded, SessionStarted},
+    kept::{Kept, Names, SessionRecord},
+    session::Terms,
 };
-use nightlatch_core::{EndReason, Generation, Time, Word};
-use std::collections::BTreeMap;
+use nightlatch_core::{CredentialHash, EndReason, Generation, Register, RuleId, SessionId, Span, Time, Word};
+use nightlatch_store::Pseudonym;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
-/// Every session that was found, by name, and the latest instant that anything tells of.
-#[derive(Default)]
-pub(crate) struct Found {
-    pub(crate) known: BTreeMap<String, Known>,
+/// Every session that was found, and the latest instant that anything tells of.
+pub(crate) struct Found<'a> {
+    authority: &'a Authority,
+    pub(crate) known: HashMap<SessionId, Known>,
     /// The last change of each subject's block, and its entry's index.
     pub(crate) blocks: BTreeMap<String, (u64, Option<BlockRecord>)>,
+    /// Every session that a lease belongs to.
+    parents: HashSet<SessionId>,
     pub(crate) latest: Time,
 }
 
-/// What is known of one session.
+/// What is known of one session: its facts, its limits as they were lowered since, and what became of it.
 pub(crate) struct Known {
-    /// Its start, with the limits as they were lowered since.
-    pub(crate) start: SessionStarted,
+    pub(crate) credential: CredentialHash,
+    pub(crate) pseudonym: Pseudonym,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) started: Time,
+    pub(crate) parent: Option<SessionId>,
+    pub(crate) continues: Option<SessionId>,
+    pub(crate) slot: u32,
+    pub(crate) idle: Register,
+    pub(crate) hard_end: Register,
     pub(crate) word: Word,
     pub(crate) ended_at: Option<Time>,
     /// The index of the entry of its end, if that is on record.
@@ -29,50 +44,99 @@ pub(crate) struct Known {
     /// How many requests were refused after its end, as far as is known.
     pub(crate) refused: u32,
     /// The first block of its subject after it started: it ended then, if by nothing before.
-    pub(crate) blocked: Option<BlockRecord>,
+    pub(crate) blocked: Option<Arc<BlockRecord>>,
 }
 
-impl Found {
-    pub(crate) fn take_record(&mut self, record: SessionRecord) {
+impl<'a> Found<'a> {
+    pub(crate) fn new(authority: &'a Authority) -> Found<'a> {
+        Found {
+            authority,
+            known: HashMap::new(),
+            blocks: BTreeMap::new(),
+            parents: HashSet::new(),
+            latest: Time::ZERO,
+        }
+    }
+
+    /// Takes in a whole snapshot.
+    pub(crate) fn take_snapshot(&mut self, mut records: Vec<Kept>) -> Result<(), EntryError> {
+        // They come last, because they are complete only then.
+        let names = match records.pop() {
+            Some(Kept::Names(names)) => names,
+            _ => return Err(EntryError::Field("names")),
+        };
+        let Names { rules, terms } = names;
+        let rules: Vec<RuleId> = rules.iter().map(|name| self.authority.rules().number(name)).collect();
+        let known_terms = |terms| self.authority.terms().one(terms);
+        let terms: Option<Vec<Arc<Terms>>> =
+            terms.into_iter().map(|record| record.terms().map(known_terms)).collect();
+        let terms = terms.ok_or(EntryError::Field("kind"))?;
+        self.known.reserve(records.len());
+        for record in records {
+            match record {
+                Kept::Session(session) => self.take_record(&session, &rules, &terms)?,
+                Kept::Block { entry, block } => self.take_block(entry, BlockRecord::from_text(&block)?),
+                Kept::Names(_) => return Err(EntryError::Field("names")),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_record(
+        &mut self,
+        record: &SessionRecord,
+        rules: &[RuleId],
+        terms: &[Arc<Terms>],
+    ) -> Result<(), EntryError> {
         let ended_at = record.ended_at.map(Time::from_millis);
         self.saw(ended_at.unwrap_or_default());
-        self.insert(Known {
+        let rule = |register: Register| {
+            rules.get(register.rule().number() as usize).copied().ok_or(EntryError::Field("rule"))
+        };
+        let (idle, hard_end) = (Register::from_bits(record.idle), Register::from_bits(record.hard_end));
+        let terms = terms.get(record.terms as usize).ok_or(EntryError::Field("terms"))?;
+        let known = Known {
+            credential: CredentialHash(record.credential),
+            pseudonym: record.pseudonym.into(),
+            terms: Arc::clone(terms),
+            started: Time::from_millis(record.started),
+            parent: record.parent.map(SessionId),
+            continues: record.continues.map(SessionId),
+            slot: record.slot,
+            idle: Register::idle(idle.span(), rule(idle)?),
+            hard_end: Register::hard_end(hard_end.time(), rule(hard_end)?),
             word: Word::from_bits(record.word),
             ended_at,
             end_entry: record.end_entry,
             refused: record.refused,
             blocked: None,
-            start: record.start,
-        });
+        };
+        self.insert(SessionId(record.id), known);
+        Ok(())
     }
 
-    pub(crate) fn take_entry(&mut self, index: u64, entry: Entry) {
+    pub(crate) fn take_entry(&mut self, index: u64, entry: Entry) -> Result<(), EntryError> {
         self.saw(Time::from_millis(entry.at()));
         match entry {
             Entry::SessionStarted(start) => {
-                let generation = Generation::new(start.generation);
-                let word = Word::live(generation, Time::from_millis(start.last_activity));
-                self.insert(Known {
-                    start: *start,
-                    word,
-                    ended_at: None,
-                    end_entry: None,
-                    refused: 0,
-                    blocked: None,
-                });
+                let known = self.started(&start)?;
+                self.insert(start.id()?, known);
             }
             Entry::SessionEnded(ended) => self.end(index, &ended),
             Entry::LimitsLowered { session, idle_ms, idle_rule, hard_end, hard_end_rule, .. } => {
-                let Some(known) = self.known.get_mut(&session) else { return };
-                if idle_ms < known.start.idle_ms {
-                    (known.start.idle_ms, known.start.idle_rule) = (idle_ms, idle_rule);
+                let (idle_rule, hard_end_rule) = (self.rule(&idle_rule), self.rule(&hard_end_rule));
+                let idle = Register::idle(Span::from_millis(idle_ms), idle_rule);
+                let hard_end = Register::hard_end(Time::from_millis(hard_end), hard_end_rule);
+                let Some(known) = self.named(&session) else { return Ok(()) };
+                if idle.span() < known.idle.span() {
+                    known.idle = idle;
                 }
-                if hard_end < known.start.hard_end {
-                    (known.start.hard_end, known.start.hard_end_rule) = (hard_end, hard_end_rule);
+                if hard_end.time() < known.hard_end.time() {
+                    known.hard_end = hard_end;
                 }
             }
             Entry::RefusedAfterEnd { session, .. } => {
-                if let Some(known) = self.known.get_mut(&session) {
+                if let Some(known) = self.named(&session) {
                     known.refused = known.refused.max(1);
                 }
             }
@@ -86,39 +150,73 @@ impl Found {
             | Entry::Started { .. }
             | Entry::Stopped { .. } => {}
         }
+        Ok(())
+    }
+
+    fn started(&self, start: &SessionStarted) -> Result<Known, EntryError> {
+        let generation = Generation::new(start.generation);
+        let hard_end = Time::from_millis(start.hard_end);
+        Ok(Known {
+            credential: start.credential()?,
+            pseudonym: start.pseudonym()?,
+            terms: self.authority.terms().one(start.terms()?),
+            started: Time::from_millis(start.started),
+            parent: start.parent()?,
+            continues: start.continues()?,
+            slot: start.slot,
+            idle: Register::idle(Span::from_millis(start.idle_ms), self.rule(&start.idle_rule)),
+            hard_end: Register::hard_end(hard_end, self.rule(&start.hard_end_rule)),
+            word: Word::live(generation, Time::from_millis(start.last_activity)),
+            ended_at: None,
+            end_entry: None,
+            refused: 0,
+            blocked: None,
+        })
+    }
+
+    fn rule(&self, name: &str) -> RuleId {
+        self.authority.rules().number(name)
     }
 
     pub(crate) fn take_slots(&mut self, words: &[Option<u64>]) {
         for known in self.known.values_mut() {
-            if let Some(Some(bits)) = words.get(known.start.slot as usize) {
+            if let Some(Some(bits)) = words.get(known.slot as usize) {
                 known.word = known.word.joined(Word::from_bits(*bits));
             }
             self.latest = self.latest.max(known.word.last_activity());
         }
     }
 
-    /// Every name, a lease after the session it belongs to.
-    pub(crate) fn parents_first(&self) -> Vec<&str> {
-        let mut names: Vec<(usize, &String)> =
-            self.known.keys().map(|name| (self.depth(name), name)).collect();
-        names.sort();
-        names.into_iter().map(|(_, name)| name.as_str()).collect()
+    /// Every session in the order of ids, a lease after the session it belongs to.
+    pub(crate) fn parents_first(&self) -> Vec<SessionId> {
+        let mut ids: Vec<(usize, SessionId)> = self.known.keys().map(|id| (self.depth(*id), *id)).collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, id)| id).collect()
     }
 
-    fn depth(&self, name: &str) -> usize {
-        let parent = |name: &String| self.known.get(name)?.start.parent.clone();
+    fn depth(&self, id: SessionId) -> usize {
+        let parent = |id: &SessionId| self.known.get(id)?.parent;
         // A ledger that names a circle of parents does not keep us here for ever.
-        std::iter::successors(Some(name.to_owned()), parent).take(64).count()
+        std::iter::successors(Some(id), parent).take(64).count()
     }
 
-    fn insert(&mut self, known: Known) {
-        let name = known.start.session.clone();
-        self.known.entry(name).or_insert(known);
+    /// Whether any lease names this session as the one it belongs to.
+    pub(crate) fn is_parent(&self, id: SessionId) -> bool {
+        self.parents.contains(&id)
+    }
+
+    fn insert(&mut self, id: SessionId, known: Known) {
+        self.parents.extend(known.parent);
+        self.known.entry(id).or_insert(known);
+    }
+
+    fn named(&mut self, name: &str) -> Option<&mut Known> {
+        self.known.get_mut(&name.parse().ok()?)
     }
 
     fn end(&mut self, index: u64, ended: &SessionEnded) {
         // One that is not known was forgotten before the snapshot.
-        let Some(known) = self.known.get_mut(&ended.session) else { return };
+        let Some(known) = self.named(&ended.session) else { return };
         let reason = ended.reason.parse().unwrap_or(EndReason::ClockFault);
         known.word = known.word.touched(Time::from_millis(ended.last_activity)).unwrap_or(known.word);
         known.word = known.word.ended(reason).unwrap_or(known.word);
@@ -133,9 +231,10 @@ impl Found {
     }
 
     fn block(&mut self, index: u64, block: BlockRecord) {
+        let shared = Arc::new(block.clone());
         for known in self.known.values_mut() {
-            if known.start.subject == block.subject && known.word.end().is_none() {
-                known.blocked.get_or_insert_with(|| block.clone());
+            if block.subject.parse() == Ok(known.pseudonym) && known.word.end().is_none() {
+                known.blocked.get_or_insert_with(|| Arc::clone(&shared));
             }
         }
         self.take_block(index, block);

@@ -29,6 +29,7 @@ mod entry;
 mod found;
 mod health;
 mod journal;
+mod kept;
 mod lanes;
 mod limits;
 mod permit;

@@ -15,26 +15,27 @@ use crate::{
     engine::{Authority, Engine, Parts},
     entry::{EndNote, Entry, EntryError, PolicyRecord},
     found::{Found, Known},
+    kept::Kept,
     limits::Lower,
-    session::{Facts, Kin, Session},
+    session::{Facts, Kin, Session, Who},
     time_source::TimeSource,
-    upkeep::{Disk, Kept},
+    upkeep::Disk,
     versions::versioned,
 };
-use nightlatch_core::{
-    Activity, Deadline, EndReason, Policy, Register, SessionId, Span, Subject, Time, Verdict, decide,
-};
+use nightlatch_core::{Activity, Deadline, EndReason, Policy, SessionId, Subject, Time, Verdict, decide};
 use nightlatch_ledger::{CommitError, Disk as LedgerDisk, Ledger, Options, OsDisk, ReadError, Signer};
 use nightlatch_store::{
     DataDir, FileError, Keys, LoadReservationError, OpenDataDirError, OpenPeopleError, People, Pseudonym,
-    ReservationFile,
-    snapshot::{self, BadSnapshot},
+    ReservationFile, Words,
+    snapshot::{self, BadSnapshot, Reading},
 };
 use std::{
     collections::HashMap,
     fs, io,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 /// What opening found.
@@ -98,6 +99,12 @@ pub enum OpenError {
         /// The size found.
         ledger: u64,
     },
+    /// A snapshot says what cannot be, although it is as it was written: it is of another version of this program.
+    #[error("the snapshot cannot be understood: {0}; remove it, and the ledger is read instead")]
+    Snapshot(#[source] EntryError),
+    /// The operating system gives no thread to read with.
+    #[error("there is no thread to read the files with: {0}")]
+    Thread(#[source] io::Error),
     /// What was found could not be recorded.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -148,7 +155,15 @@ impl Engine {
             return Err(OpenError::KeyMissing(key));
         }
         let signer = if key.exists() { Signer::load(&key, &origin)? } else { Signer::create(&key, &origin)? };
-        let (ledger, opened) = Ledger::open_on(disk, &data.ledger(), options, signer)?;
+        let ledger_dir = data.ledger();
+        // The ledger is hashed from its first entry; what does not need it is read meanwhile.
+        let (ledger, beside) = thread::scope(|scope| {
+            let beside = thread::Builder::new().spawn_scoped(scope, || Beside::read(&data));
+            let ledger = Ledger::open_on(disk, &ledger_dir, options, signer);
+            (ledger, beside.map(|beside| beside.join().unwrap_or_else(|panic| resume_unwind(panic))))
+        });
+        let (ledger, opened) = ledger?;
+        let Beside { slots, words, reading, people } = beside.map_err(OpenError::Thread)??;
 
         let time = ReservationFile::open(data.time())?;
         let (reserved, unreadable) = match time.load() {
@@ -159,10 +174,6 @@ impl Engine {
         let fault = fault.or(unreadable.then_some(ClockFault::ReservationUnreadable));
         let clean = reserved.map_or(opened.entries == 0, |reserved| reserved.clean);
 
-        let slots = nightlatch_store::Slots::open(data.slots())?;
-        let words = slots.read_all()?;
-        let reading = snapshot::read_newest::<Kept>(data.snapshot())?;
-        let people = People::open(data.people())?;
         let snapshot_at = reading.snapshot.as_ref().map_or(0, |snapshot| snapshot.ledger_size);
         if snapshot_at > opened.entries {
             return Err(OpenError::LedgerSetBack { snapshot: snapshot_at, ledger: opened.entries });
@@ -170,19 +181,15 @@ impl Engine {
         let disk = Disk { slots, time, snapshot_at, snapshot_tried_at: 0, signed_at: 0 };
         let engine = Engine::of(Parts { node, keys, clock, policy, ledger, people, disk, data });
 
-        let mut found = Found::default();
-        for record in reading.snapshot.into_iter().flat_map(|snapshot| snapshot.records) {
-            match record {
-                Kept::Session(session) => found.take_record(*session),
-                Kept::Block { entry, block } => found.take_block(entry, block),
-            }
-        }
+        let mut found = Found::new(&engine);
+        let records = reading.snapshot.map(|snapshot| snapshot.records);
+        records.map_or(Ok(()), |records| found.take_snapshot(records)).map_err(OpenError::Snapshot)?;
         // The last entry is read even if the snapshot covers it: it tells how far time had gone.
         for entry in engine.ledger().iter_from(snapshot_at.min(opened.entries.saturating_sub(1))) {
             let entry = entry?;
-            let read = Entry::from_bytes(&entry.payload);
-            let read = read.map_err(|source| OpenError::Entry { index: entry.index, source })?;
-            found.take_entry(entry.index, read);
+            let taken =
+                Entry::from_bytes(&entry.payload).and_then(|read| found.take_entry(entry.index, read));
+            taken.map_err(|source| OpenError::Entry { index: entry.index, source })?;
         }
         found.take_slots(&words.words);
         let behind = engine.behind(found.latest);
@@ -195,9 +202,7 @@ impl Engine {
             bad_snapshots: reading.bad.iter().map(BadSnapshot::to_string).collect(),
             ..Recovery::default()
         };
-        engine
-            .take_up(&found, &mut recovery)
-            .map_err(|source| OpenError::Entry { index: snapshot_at, source })?;
+        engine.take_up(&found, &mut recovery);
         engine.slots().free_the_rest(&words.words);
         engine.tighten_all(&mut recovery);
         engine.record(&Entry::Started {
@@ -237,7 +242,7 @@ impl Authority {
     }
 
     /// Puts what was found into the table, ends what is due, and records that.
-    fn take_up(&self, found: &Found, recovery: &mut Recovery) -> Result<(), EntryError> {
+    fn take_up(&self, found: &Found<'_>, recovery: &mut Recovery) {
         let now = self.clock().now();
         if let Some(fault) = recovery.clock_fault {
             self.record(&Entry::ClockFault { at: now.as_millis(), cause: fault.cause() });
@@ -247,61 +252,40 @@ impl Authority {
                 self.blocks().take_up(block.block(*entry));
             }
         }
-        let mut sessions: HashMap<&str, Arc<Session>> = HashMap::new();
+        let (mut parents, mut people) = (HashMap::new(), HashMap::new());
         let mut taken_up = Vec::with_capacity(found.known.len());
-        for name in found.parents_first() {
-            let Some(known) = found.known.get(name) else { continue };
-            let parent =
-                known.start.parent.as_ref().and_then(|parent| sessions.get(parent.as_str())).cloned();
-            let session = Arc::new(self.rebuild(known, parent)?);
-            sessions.insert(name, Arc::clone(&session));
+        for id in found.parents_first() {
+            let Some(known) = found.known.get(&id) else { continue };
+            let parent = known.parent.and_then(|parent| parents.get(&parent)).cloned();
+            let who = people.entry(known.pseudonym).or_insert_with(|| self.who_is(known.pseudonym));
+            let session = Arc::new(rebuild(id, known, Arc::clone(who), parent));
+            if found.is_parent(id) {
+                parents.insert(id, Arc::clone(&session));
+            }
             // What is on record as ended keeps no slot: another may have had it since.
             if known.end_entry.is_none() {
                 self.slots().settle(&session);
             }
-            taken_up.push(session);
+            taken_up.push((session, known));
         }
-        self.table().fill(&taken_up);
+        self.table().fill(taken_up.iter().map(|(session, _)| session));
         // A lease is adopted only now: when its parent is found to be over, it is not looked for, but comes itself.
-        for session in &taken_up {
-            let Some(known) = found.known.get(&session.facts.id.to_string()) else { continue };
-            let orphan = known.start.parent.is_some() && session.parent().is_none();
+        for (session, known) in &taken_up {
+            let orphan = known.parent.is_some() && session.parent().is_none();
             if let Some(parent) = session.parent() {
                 parent.adopt(session);
             }
             self.end_if_due(session, known, orphan, now, recovery);
         }
-        Ok(())
-    }
-
-    fn rebuild(&self, known: &Known, parent: Option<Arc<Session>>) -> Result<Session, EntryError> {
-        let start = &known.start;
-        let idle = Register::idle(Span::from_millis(start.idle_ms), self.rules().number(&start.idle_rule));
-        let hard_end =
-            Register::hard_end(Time::from_millis(start.hard_end), self.rules().number(&start.hard_end_rule));
-        let pseudonym = start.pseudonym()?;
-        let facts = Facts {
-            credential: start.credential()?,
-            id: start.id()?,
-            who: self.who(self.subject_of(&pseudonym), pseudonym),
-            terms: self.terms().one(start.terms()?),
-            started: Time::from_millis(start.started),
-        };
-        let kin = Kin { parent, continues: start.continues()? };
-        let session = Session::new(facts, Cell::new(known.word, idle, hard_end), start.slot, kin);
-        if let Some(at) = known.ended_at {
-            session.note_end(at);
-        }
-        session.note_refused(known.refused);
-        Ok(session)
     }
 
     /// The person behind a pseudonym. One who was erased keeps nothing but the pseudonym.
-    fn subject_of(&self, pseudonym: &Pseudonym) -> Subject {
-        match self.people().person(pseudonym) {
+    fn who_is(&self, pseudonym: Pseudonym) -> Arc<Who> {
+        let subject = match self.people().person(&pseudonym) {
             Some(person) => Subject { provider: person.provider.to_string(), name: person.name.to_string() },
             None => Subject { provider: "erased".to_owned(), name: pseudonym.to_string() },
-        }
+        };
+        self.who(subject, pseudonym)
     }
 
     fn end_if_due(
@@ -363,6 +347,41 @@ impl Authority {
             },
         );
     }
+}
+
+/// What is read while the ledger is.
+struct Beside {
+    slots: nightlatch_store::Slots,
+    words: Words,
+    reading: Reading<Kept>,
+    people: People,
+}
+
+impl Beside {
+    fn read(data: &DataDir) -> Result<Beside, OpenError> {
+        let slots = nightlatch_store::Slots::open(data.slots())?;
+        let words = slots.read_all()?;
+        let reading = snapshot::read_newest(data.snapshot())?;
+        Ok(Beside { slots, words, reading, people: People::open(data.people())? })
+    }
+}
+
+/// The session that is known by this id.
+fn rebuild(id: SessionId, known: &Known, who: Arc<Who>, parent: Option<Arc<Session>>) -> Session {
+    let facts = Facts {
+        credential: known.credential,
+        id,
+        who,
+        terms: Arc::clone(&known.terms),
+        started: known.started,
+    };
+    let kin = Kin { parent, continues: known.continues };
+    let session = Session::new(facts, Cell::new(known.word, known.idle, known.hard_end), known.slot, kin);
+    if let Some(at) = known.ended_at {
+        session.note_end(at);
+    }
+    session.note_refused(known.refused);
+    session
 }
 
 /// The short name of this node, made once: entries are named `node:index`. There whole or not at all, for the ledger's

@@ -19,6 +19,11 @@ impl Rules {
         RuleId::new(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
+    /// Every name, in the order of their numbers.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The name of the rule with this number.
     pub(crate) fn name(&self, rule: RuleId) -> String {
         let names = self.0.read().unwrap_or_else(PoisonError::into_inner);

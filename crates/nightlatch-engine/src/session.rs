@@ -13,7 +13,10 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst},
+        atomic::{
+            AtomicBool, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Relaxed, Ordering::Release,
+            Ordering::SeqCst,
+        },
     },
 };
 use tokio::sync::Notify;
@@ -67,16 +70,18 @@ pub struct Session {
     pub(crate) cell: Cell,
     /// What never changes.
     pub facts: Facts,
-    open: AtomicU32,
-    passive: AtomicU32,
-    /// The last traffic that was no activity.
-    last_seen: AtomicU64,
-    aside: OnceLock<Box<Aside>>,
-    slot: u32,
+    /// The word is not on disk as it is.
+    changed: AtomicBool,
     /// Set when the end may be told: it is on disk, or follows from the numbers.
     settled: AtomicBool,
     /// Set when what is open has waited for that long enough.
     given_up: AtomicBool,
+    open: AtomicU32,
+    passive: AtomicU32,
+    slot: u32,
+    /// The last traffic that was no activity.
+    last_seen: AtomicU64,
+    aside: OnceLock<Box<Aside>>,
 }
 
 /// Who a session stands with, by what is known when it starts.
@@ -134,6 +139,7 @@ impl Session {
             last_seen: 0.into(),
             aside,
             slot,
+            changed: true.into(),
             settled: false.into(),
             given_up: false.into(),
         }
@@ -157,6 +163,18 @@ impl Session {
     /// Where its last activity is on disk.
     pub(crate) fn slot(&self) -> Slot {
         Slot { index: self.slot, generation: self.cell.word().generation() }
+    }
+
+    /// The word was written: it is to be flushed. Told after the write, so that a flush that misses one meets the other.
+    pub(crate) fn changed(&self) {
+        self.changed.store(true, Release);
+    }
+
+    /// The word, if it was written since this was last asked.
+    pub(crate) fn take_changed(&self) -> Option<u64> {
+        // Looked at first: most have not changed, and asking must not take their memory away from who checks.
+        let changed = self.changed.load(Relaxed) && self.changed.swap(false, AcqRel);
+        changed.then(|| self.cell.word().bits())
     }
 
     /// The instant that would end it first as things stand, its parent's included.
@@ -363,5 +381,16 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Session({}, {:?})", self.facts.id, self.cell.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_of_them_fit_in_160_megabytes() {
+        // What is in front of it are the counts of an `Arc`.
+        assert!(size_of::<Session>() + 2 * size_of::<usize>() <= 160);
     }
 }

@@ -26,31 +26,10 @@ pub(crate) struct Slots {
 
 #[derive(Default)]
 struct State {
-    places: Vec<Place>,
-    free: Vec<u32>,
-}
-
-/// Kept small: there is one for each session.
-enum Place {
-    /// Nobody lives here yet, or any more; whoever comes next is of this generation.
-    Empty(Generation),
-    /// A session, and its word as it was last flushed.
-    Let(Arc<Session>, u64),
-}
-
-impl Default for Place {
-    fn default() -> Place {
-        Place::Empty(Generation::default())
-    }
-}
-
-impl Place {
-    fn tenant(&self) -> Option<&Arc<Session>> {
-        match self {
-            Place::Empty(_) => None,
-            Place::Let(tenant, _) => Some(tenant),
-        }
-    }
+    /// Who lives where.
+    places: Vec<Option<Arc<Session>>>,
+    /// Where nobody lives, and of which generation whoever comes next is.
+    free: Vec<Slot>,
 }
 
 /// How many places are looked at before others have a turn.
@@ -60,15 +39,10 @@ impl Slots {
     /// A slot for a new session. It is the caller's until [`Slots::release`].
     pub(crate) fn take(&self) -> Slot {
         let mut state = self.state();
-        let index = state.free.pop().unwrap_or_else(|| {
-            state.places.push(Place::default());
-            state.places.len() as u32 - 1
-        });
-        let generation = match &state.places[index as usize] {
-            Place::Empty(generation) => *generation,
-            Place::Let(tenant, _) => tenant.slot().generation.next(),
-        };
-        Slot { index, generation }
+        state.free.pop().unwrap_or_else(|| {
+            state.places.push(None);
+            Slot { index: state.places.len() as u32 - 1, generation: Generation::default() }
+        })
     }
 
     /// The session moves in: its word is flushed from now on.
@@ -76,21 +50,20 @@ impl Slots {
         let mut state = self.state();
         let index = session.slot().index as usize;
         if state.places.len() <= index {
-            state.places.resize_with(index + 1, Place::default);
+            state.places.resize(index + 1, None);
         }
-        state.places[index] = Place::Let(Arc::clone(session), 0);
+        state.places[index] = Some(Arc::clone(session));
     }
 
     /// Who lives in these slots.
     pub(crate) fn tenants(&self, indexes: &[u32]) -> Vec<Arc<Session>> {
         let state = self.state();
-        let places = indexes.iter().filter_map(|index| state.places.get(*index as usize));
-        places.filter_map(|place| place.tenant().cloned()).collect()
+        indexes.iter().filter_map(|index| state.places.get(*index as usize)?.clone()).collect()
     }
 
     /// A slot that was taken and that nobody moved into.
     pub(crate) fn give_back(&self, slot: Slot) {
-        self.state().free.push(slot.index);
+        self.state().free.push(slot);
     }
 
     /// The session moves out, if it is the one that lives there; the next tenant gets the next generation.
@@ -100,9 +73,9 @@ impl Slots {
         let mut state = self.state();
         let Slot { index, generation } = session.slot();
         let Some(place) = state.places.get_mut(index as usize) else { return };
-        if place.tenant().is_some_and(|tenant| Arc::ptr_eq(tenant, session)) {
-            *place = Place::Empty(generation.next());
-            state.free.push(index);
+        if place.as_ref().is_some_and(|tenant| Arc::ptr_eq(tenant, session)) {
+            *place = None;
+            state.free.push(Slot { index, generation: generation.next() });
         }
     }
 
@@ -112,18 +85,17 @@ impl Slots {
         let mut state = self.state();
         let used = words.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         if state.places.len() < used {
-            state.places.resize_with(used, Place::default);
+            state.places.resize(used, None);
         }
-        state.free = (0..state.places.len() as u32).rev().collect();
         let State { places, free } = &mut *state;
-        free.retain(|&index| {
-            let place = &mut places[index as usize];
-            let Place::Empty(generation) = place else { return false };
-            if let Some(Some(bits)) = words.get(index as usize) {
-                *generation = Word::from_bits(*bits).generation().next();
-            }
-            true
-        });
+        let empty = (0..).zip(places.iter()).filter(|(_, place)| place.is_none());
+        let generation = |index: u32| match words.get(index as usize) {
+            Some(Some(bits)) => Word::from_bits(*bits).generation().next(),
+            _ => Generation::default(),
+        };
+        *free = empty.map(|(index, _)| Slot { index, generation: generation(index) }).collect();
+        // The lowest is taken first.
+        free.reverse();
     }
 
     /// Writes the words that changed since the last flush to the store's slots.
@@ -134,20 +106,12 @@ impl Slots {
         }
         // On a full disk there may be no room for the newest, and there is for the others.
         let written = store.write(&changed);
-        store.sync()?;
-        written?;
-        for some in changed.chunks(PLACES_AT_ONCE) {
-            let mut state = self.state();
-            for (index, word) in some {
-                // A place that changed hands meanwhile begins with nothing flushed.
-                if let Some(Place::Let(tenant, flushed)) = state.places.get_mut(*index as usize)
-                    && tenant.slot().generation == Word::from_bits(*word).generation()
-                {
-                    *flushed = *word;
-                }
-            }
+        let flushed = store.sync().and(written);
+        if flushed.is_err() {
+            let indexes: Vec<u32> = changed.into_iter().map(|(slot, _)| slot).collect();
+            self.tenants(&indexes).iter().for_each(|tenant| tenant.changed());
         }
-        Ok(())
+        flushed
     }
 
     /// The words that are not on disk as they are. The lock is given back every few thousand places: timers need it.
@@ -159,14 +123,9 @@ impl Slots {
             let Some(rest) = state.places.get(first..).filter(|rest| !rest.is_empty()) else {
                 return changed;
             };
-            let places = (first as u32..).zip(&rest[..rest.len().min(PLACES_AT_ONCE)]);
-            changed.extend(places.filter_map(|(index, place)| match place {
-                Place::Let(tenant, flushed) => {
-                    let word = tenant.cell.word().bits();
-                    (word != *flushed).then_some((index, word))
-                }
-                Place::Empty(_) => None,
-            }));
+            let places = (first as u32..).zip(rest).take(PLACES_AT_ONCE);
+            changed
+                .extend(places.filter_map(|(index, place)| Some((index, place.as_ref()?.take_changed()?))));
             first += PLACES_AT_ONCE;
         }
     }

@@ -28,7 +28,17 @@ pub(crate) struct Table {
 #[derive(Default)]
 struct Indexes {
     by_id: BTreeSet<ById>,
-    by_subject: HashMap<BySubject, BTreeSet<ById>>,
+    /// The sessions of each subject in the order of ids. Few have many, so this is a row and not a tree.
+    by_subject: HashMap<BySubject, Vec<Arc<Session>>>,
+}
+
+impl Indexes {
+    fn add_to_subject(&mut self, session: &Arc<Session>) {
+        let row = self.by_subject.entry(BySubject(Arc::clone(&session.facts.who))).or_default();
+        if let Err(place) = row.binary_search_by_key(&session.facts.id, |other| other.facts.id) {
+            row.insert(place, Arc::clone(session));
+        }
+    }
 }
 
 impl Table {
@@ -40,18 +50,16 @@ impl Table {
     pub(crate) fn insert(&self, session: &Arc<Session>) {
         let mut indexes = self.indexes();
         indexes.by_id.insert(ById(Arc::clone(session)));
-        let of_subject = indexes.by_subject.entry(BySubject(Arc::clone(&session.facts.who))).or_default();
-        of_subject.insert(ById(Arc::clone(session)));
+        indexes.add_to_subject(session);
         self.by_credential.insert(session);
     }
 
     /// The same for many at once, before anybody asks.
-    pub(crate) fn fill(&self, sessions: &[Arc<Session>]) {
+    pub(crate) fn fill<'a>(&self, sessions: impl Iterator<Item = &'a Arc<Session>> + Clone) {
         let mut indexes = self.indexes();
-        indexes.by_id = sessions.iter().map(|session| ById(Arc::clone(session))).collect();
+        indexes.by_id = sessions.clone().map(|session| ById(Arc::clone(session))).collect();
         for session in sessions {
-            let of_subject = indexes.by_subject.entry(BySubject(Arc::clone(&session.facts.who))).or_default();
-            of_subject.insert(ById(Arc::clone(session)));
+            indexes.add_to_subject(session);
             self.by_credential.insert(session);
         }
     }
@@ -63,7 +71,9 @@ impl Table {
         indexes.by_id.remove(&session.facts.id);
         let subject = &session.facts.who.subject;
         if let Some(of_subject) = indexes.by_subject.get_mut(subject) {
-            of_subject.remove(&session.facts.id);
+            if let Ok(place) = of_subject.binary_search_by_key(&session.facts.id, |other| other.facts.id) {
+                of_subject.remove(place);
+            }
             if of_subject.is_empty() {
                 indexes.by_subject.remove(subject);
             }
@@ -75,7 +85,7 @@ impl Table {
     }
 
     pub(crate) fn of_subject(&self, subject: &Subject) -> Vec<Arc<Session>> {
-        self.indexes().by_subject.get(subject).into_iter().flatten().map(ById::session).collect()
+        self.indexes().by_subject.get(subject).cloned().unwrap_or_default()
     }
 
     /// At most `most` sessions after `after`, in the order of their ids.

@@ -3,16 +3,9 @@
 //! None of it is on the road of a request, and each part may fail without the others: a failure is counted, said, and tried again
 //! the next time round. If we crash between two rounds, the activity of at most a second is lost and nothing else.
 
-use crate::{
-    clock::ClockStep,
-    engine::Authority,
-    entry::{BlockRecord, Entry, SessionStarted},
-    health::Part,
-    session::Session,
-};
+use crate::{clock::ClockStep, engine::Authority, entry::Entry, health::Part, session::Session};
 use nightlatch_core::Span;
 use nightlatch_store::{ReservationFile, snapshot};
-use serde::{Deserialize, Serialize};
 use std::sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed};
 
 /// How long an ended session is remembered, so that whoever holds its credential learns why it ended.
@@ -27,35 +20,6 @@ pub(crate) struct Disk {
     pub(crate) snapshot_at: u64,
     pub(crate) snapshot_tried_at: u64,
     pub(crate) signed_at: u64,
-}
-
-/// What a snapshot is made of.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Kept {
-    /// A session.
-    Session(Box<SessionRecord>),
-    /// A block that stands.
-    Block {
-        /// The index of its entry.
-        entry: u64,
-        /// What that says.
-        block: BlockRecord,
-    },
-}
-
-/// A session as a snapshot keeps it: its start, with the limits as they stand, and its word.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct SessionRecord {
-    pub(crate) start: SessionStarted,
-    pub(crate) word: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) ended_at: Option<u64>,
-    /// The index of the entry of its end, if that is among those that the snapshot covers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) end_entry: Option<u64>,
-    #[serde(default)]
-    pub(crate) refused: u32,
 }
 
 impl Authority {
@@ -161,13 +125,7 @@ impl Authority {
     pub(crate) fn snapshot(&self) {
         // Taken before the table is read: what comes in meanwhile is in the snapshot and in the tail, which is no harm.
         let size = self.journal().done();
-        let blocks = self.blocks().as_of(size);
-        let blocks =
-            blocks.iter().map(|block| Kept::Block { entry: block.entry, block: BlockRecord::of(block) });
-        let sessions = self.every_session();
-        let sessions = sessions.map(|session| Kept::Session(Box::new(self.session_record(&session, size))));
-        let records = blocks.chain(sessions);
-        let written = snapshot::write(self.data().snapshot(), size, records);
+        let written = snapshot::write(self.data().snapshot(), size, self.kept(size));
         let mut disk = self.disk();
         disk.snapshot_tried_at = size;
         if written.is_ok() {
@@ -175,17 +133,6 @@ impl Authority {
         }
         drop(disk);
         self.note(Part::Snapshot, &written);
-    }
-
-    fn session_record(&self, session: &Session, size: u64) -> SessionRecord {
-        let rules = |rule| self.rules().name(rule);
-        SessionRecord {
-            start: SessionStarted::of(session, "snapshot", session.facts.started, &rules),
-            word: session.cell.word().bits(),
-            ended_at: session.end().map(|end| end.at.as_millis()),
-            end_entry: Some(session.end_entry()).filter(|entry| *entry < size),
-            refused: session.refused(),
-        }
     }
 
     /// Every session that is known, live or ended; those that come in meanwhile may or may not be among them.

@@ -1,13 +1,19 @@
 //! The session table as it stood at one size of the ledger.
 //!
 //! Everything in a snapshot follows from the ledger; it only saves the time of replaying it. So a snapshot may be
-//! missing or bad at no worse cost than a slow start, and the one thing it must never be is *wrong*: its last line is
+//! missing or bad at no worse cost than a slow start, and the one thing it must never be is *wrong*: it ends with
 //! the SHA-256 of every byte before, and a snapshot is used whole or not at all. Two are kept, so that one bad sector
 //! does not cost a replay from the beginning.
 //!
-//! The form is JSON lines (a head, one line for each record, a foot), because on the day something is wrong somebody
-//! will want to read it with `less`. The count stands in the foot, not in the head: records are written as they come,
-//! and how many there are is known only at the end.
+//! ```text
+//! {"nightlatch_snapshot":2,"ledger_size":N}  a line that tells what this is
+//! length:u32 record[length]                  any number of times; the record as postcard has it
+//! count:u64 sha256[32]                       the number of records, and the hash of all before it
+//! ```
+//!
+//! Numbers are little-endian. A start waits for a million of these records, and reading them as JSON took longer than all
+//! the rest of it; what people want to read stands in the ledger. The count stands at the end: records are written as they
+//! come, and how many there are is known only then.
 //!
 //! **If we crash here:** a snapshot appears under its name whole and durable, or not at all. Removing the older ones
 //! comes after; what a crash leaves over is removed by the next write.
@@ -22,15 +28,19 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use crate::file::{self, FileError, failed};
-use crate::hex;
 
 pub use read::{BadSnapshot, Reading, Snapshot, SnapshotFault, read_newest};
 
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// As many digits as the largest size has, so that a listing shows snapshots in order.
 const DIGITS: usize = 20;
 /// How many snapshots are kept, the new one included.
 const KEPT: usize = 2;
+const HASH_BYTES: usize = 32;
+/// The count, and the hash.
+const FOOT_BYTES: usize = 8 + HASH_BYTES;
+/// The length before a record.
+const LENGTH_BYTES: usize = 4;
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
@@ -40,27 +50,19 @@ struct Head {
     ledger_size: u64,
 }
 
-/// The last line.
-#[derive(Serialize, Deserialize)]
-struct Foot {
-    records: u64,
-    /// Of every byte before this line, in hexadecimal.
-    sha256: String,
-}
-
 /// Why a snapshot was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteSnapshotError {
     /// The operating system refused. The snapshots that were there still are; the new one may be.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A record cannot be written as JSON. Nothing was changed.
-    #[error("record {index} of the snapshot cannot be written as json: {source}")]
+    /// A record cannot be written. Nothing was changed.
+    #[error("record {index} of the snapshot cannot be written: {source}")]
     Record {
         /// Its place, counted from zero.
         index: u64,
         /// What the serializer said.
-        source: serde_json::Error,
+        source: postcard::Error,
     },
     /// The new snapshot is there and durable, but an older one could not be removed.
     #[error("the snapshot is written, but an old one is left over: {0}")]
@@ -82,34 +84,33 @@ pub fn write<T: Serialize>(
     let path = path(dir, ledger_size);
     file::replace::<WriteSnapshotError>(&path, |writer| {
         let mut hash = digest::Context::new(&digest::SHA256);
-        let mut write = |line: &[u8]| {
-            hash.update(line);
-            writer.write_all(line).map_err(failed("write", &path))
+        let mut write = |bytes: &[u8]| {
+            hash.update(bytes);
+            writer.write_all(bytes).map_err(failed("write", &path))
         };
-        let unwritable = |index| move |source| WriteSnapshotError::Record { index, source };
-        write(&line(&Head { nightlatch_snapshot: FORM, ledger_size }).map_err(unwritable(0))?)?;
-        let mut count = 0;
+        let form = FORM;
+        write(format!("{{\"nightlatch_snapshot\":{form},\"ledger_size\":{ledger_size}}}\n").as_bytes())?;
+        let (mut count, mut buffer) = (0_u64, Vec::new());
         for record in records {
-            write(&line(&record).map_err(unwritable(count))?)?;
+            buffer.clear();
+            buffer.extend_from_slice(&[0; LENGTH_BYTES]);
+            let unwritable = |source| WriteSnapshotError::Record { index: count, source };
+            buffer = postcard::to_extend(&record, buffer).map_err(unwritable)?;
+            let length = u32::try_from(buffer.len() - LENGTH_BYTES);
+            let length = length.map_err(|_| unwritable(postcard::Error::SerializeBufferFull))?;
+            buffer[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+            write(&buffer)?;
             count += 1;
         }
-        let foot = Foot { records: count, sha256: hex::encode(hash.finish().as_ref()) };
-        let foot = line(&foot).map_err(unwritable(count))?;
-        writer.write_all(&foot).map_err(failed("write", &path))?;
+        write(&count.to_le_bytes())?;
+        writer.write_all(hash.finish().as_ref()).map_err(failed("write", &path))?;
         Ok(())
     })?;
     prune(dir, ledger_size).map_err(WriteSnapshotError::Prune)
 }
 
-/// One line of JSON, line feed included; JSON itself has none, so a record is a line.
-fn line(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    Ok(line)
-}
-
 fn path(dir: &Path, ledger_size: u64) -> PathBuf {
-    dir.join(format!("{ledger_size:0DIGITS$}.jsonl"))
+    dir.join(format!("{ledger_size:0DIGITS$}.snapshot"))
 }
 
 fn prune(dir: &Path, newest: u64) -> Result<(), FileError> {

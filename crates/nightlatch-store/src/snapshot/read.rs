@@ -1,20 +1,19 @@
 //! Reading a snapshot back, whole or not at all.
 //!
-//! Records are read while the hash is computed, in one pass and a line at a time, so that a large table does not stand
-//! in memory twice. They are given out only after the last line has agreed with all before it.
+//! The whole file is read and its hash taken before anything in it is believed; so a record that cannot be read is one of
+//! another version, and never a damaged one.
 //!
 //! **If we crash here:** nothing was changed.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
 use serde::de::DeserializeOwned;
 
-use super::{FORM, Foot, Head, list, path};
+use super::{FOOT_BYTES, FORM, HASH_BYTES, Head, LENGTH_BYTES, list, path};
 use crate::file::FileError;
-use crate::hex;
 
 /// A session table and the size of the ledger it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,19 +65,16 @@ pub enum SnapshotFault {
         /// The size in the head.
         ledger_size: u64,
     },
-    /// The last line is not the foot of a snapshot, or not all of it.
-    #[error("its end is missing")]
-    NoFoot,
     /// The bytes are not those that were written.
     #[error("its content does not agree with its checksum")]
     Altered,
-    /// The bytes are those that were written, but a line is not a record as this version knows them.
-    #[error("line {line} is not a record: {source}")]
+    /// The bytes are those that were written, but a record is none that this version knows.
+    #[error("record {index} is none that this version knows: {source}")]
     Record {
-        /// The line, counted from one.
-        line: u64,
+        /// Its place, counted from zero.
+        index: u64,
         /// What the deserializer said.
-        source: serde_json::Error,
+        source: postcard::Error,
     },
 }
 
@@ -101,29 +97,17 @@ pub fn read_newest<T: DeserializeOwned>(dir: impl AsRef<Path>) -> Result<Reading
 }
 
 fn read<T: DeserializeOwned>(path: &Path, ledger_size: u64) -> Result<Vec<T>, SnapshotFault> {
-    let mut file = BufReader::new(File::open(path)?);
-    let mut hash = digest::Context::new(&digest::SHA256);
-    let mut records = Vec::new();
-    let mut not_a_record = None;
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        file.read_until(b'\n', &mut line)?;
-        if number == 1 {
-            check_head(&line, ledger_size)?;
-        } else if file.fill_buf()?.is_empty() {
-            check_foot(&line, number - 2, hash)?;
-            break;
-        } else if not_a_record.is_none() {
-            match serde_json::from_slice(&line) {
-                Ok(record) => records.push(record),
-                // Told only if the checksum agrees; otherwise the line is the damage.
-                Err(source) => not_a_record = Some(SnapshotFault::Record { line: number, source }),
-            }
-        }
-        hash.update(&line);
+    let content = fs::read(path)?;
+    let line_end = content.iter().position(|&byte| byte == b'\n').ok_or(SnapshotFault::NoHead)?;
+    check_head(&content[..line_end], ledger_size)?;
+    let body = &content[line_end + 1..];
+    let body_end = body.len().checked_sub(FOOT_BYTES).ok_or(SnapshotFault::Altered)?;
+    let (hashed, hash) = content.split_at(content.len() - HASH_BYTES);
+    if digest::digest(&digest::SHA256, hashed).as_ref() != hash {
+        return Err(SnapshotFault::Altered);
     }
-    not_a_record.map_or(Ok(records), Err)
+    let (frames, foot) = body.split_at(body_end);
+    records(frames, u64::from_le_bytes(foot[..8].try_into().map_err(|_| SnapshotFault::Altered)?))
 }
 
 fn check_head(line: &[u8], ledger_size: u64) -> Result<(), SnapshotFault> {
@@ -137,12 +121,16 @@ fn check_head(line: &[u8], ledger_size: u64) -> Result<(), SnapshotFault> {
     }
 }
 
-/// Agrees only with the exact bytes that were written after `records` records with this hash.
-fn check_foot(line: &[u8], records: u64, hash: digest::Context) -> Result<(), SnapshotFault> {
-    let foot: Foot = match line.strip_suffix(b"\n").map(serde_json::from_slice) {
-        Some(Ok(foot)) => foot,
-        _ => return Err(SnapshotFault::NoFoot),
-    };
-    let agrees = foot.records == records && foot.sha256 == hex::encode(hash.finish().as_ref());
-    if agrees { Ok(()) } else { Err(SnapshotFault::Altered) }
+/// Exactly `count` records, and nothing after them.
+fn records<T: DeserializeOwned>(mut frames: &[u8], count: u64) -> Result<Vec<T>, SnapshotFault> {
+    let mut records = Vec::new();
+    for index in 0..count {
+        let (length, rest) = frames.split_first_chunk::<LENGTH_BYTES>().ok_or(SnapshotFault::Altered)?;
+        let record = rest.split_at_checked(u32::from_le_bytes(*length) as usize);
+        let (record, rest) = record.ok_or(SnapshotFault::Altered)?;
+        let read = postcard::from_bytes(record);
+        records.push(read.map_err(|source| SnapshotFault::Record { index, source })?);
+        frames = rest;
+    }
+    if frames.is_empty() { Ok(records) } else { Err(SnapshotFault::Altered) }
 }

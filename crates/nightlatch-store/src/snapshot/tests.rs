@@ -56,7 +56,7 @@ fn the_last_two_are_kept_and_leftovers_of_a_crash_are_removed() {
     for size in [1, 2, 300] {
         write(dir, size, records(1)).unwrap();
     }
-    assert_eq!(names(dir), ["00000000000000000002.jsonl", "00000000000000000300.jsonl", "notes.txt"]);
+    assert_eq!(names(dir), ["00000000000000000002.snapshot", "00000000000000000300.snapshot", "notes.txt"]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_snapshot_cut_off_at_any_byte_falls_back_to_the_one_before() {
 }
 
 #[test]
-fn a_snapshot_with_any_bit_altered_or_a_line_missing_or_more_is_not_used() {
+fn a_snapshot_with_any_bit_altered_or_a_part_missing_or_more_is_not_used() {
     let temp = crate::temp::dir();
     write(temp.path(), 2, records(3)).unwrap();
     let path = path(temp.path(), 2);
@@ -98,13 +98,13 @@ fn a_snapshot_with_any_bit_altered_or_a_line_missing_or_more_is_not_used() {
         let (snapshot, bad) = newest::<Record>(temp.path());
         assert!(snapshot.is_none() && bad.len() == 1, "bit {bit}");
     }
-    let lines: Vec<_> = whole.split_inclusive(|&byte| byte == b'\n').collect();
-    for line in 0..lines.len() {
-        let missing = [&lines[..line], &lines[line + 1..]].concat().concat();
-        let doubled = [&lines[..=line], &lines[line..]].concat().concat();
+    for (from, to) in (0..whole.len()).flat_map(|from| [(from, from + 1), (from, whole.len().min(from + 30))])
+    {
+        let missing = [&whole[..from], &whole[to..]].concat();
+        let doubled = [&whole[..to], &whole[from..]].concat();
         for content in [missing, doubled] {
             fs::write(&path, content).unwrap();
-            assert!(newest::<Record>(temp.path()).0.is_none(), "line {line}");
+            assert!(newest::<Record>(temp.path()).0.is_none(), "{from}..{to}");
         }
     }
     fs::write(&path, whole).unwrap();
@@ -119,20 +119,21 @@ fn what_is_wrong_is_told() {
     let good = fs::read(path(dir, 7)).unwrap();
 
     // A record of another version, in a file that is otherwise whole.
-    let faults = newest::<u64>(dir).1;
-    assert!(matches!(faults[..], [SnapshotFault::Record { line: 2, .. }]), "{faults:?}");
+    let faults = newest::<(u64, Vec<u64>, u64)>(dir).1;
+    assert!(matches!(faults[..], [SnapshotFault::Record { index: 0, .. }]), "{faults:?}");
 
     fs::rename(path(dir, 7), path(dir, 8)).unwrap();
     let faults = newest::<Record>(dir).1;
     assert!(matches!(faults[..], [SnapshotFault::Misnamed { ledger_size: 7 }]), "{faults:?}");
 
-    let text = String::from_utf8(good).unwrap();
-    fs::write(path(dir, 7), text.replace("snapshot\":1", "snapshot\":2")).unwrap();
+    let mut other = good;
+    other[b"{\"nightlatch_snapshot\":".len()] = b'3';
+    fs::write(path(dir, 7), other).unwrap();
     fs::write(path(dir, 8), "a letter to a friend\n").unwrap();
     let Reading { bad, .. } = read_newest::<Record>(dir).unwrap();
     let told: Vec<_> = bad.iter().map(ToString::to_string).collect();
-    assert!(told[0].ends_with("8.jsonl` cannot be used: it does not begin like a snapshot"), "{told:?}");
-    assert!(told[1].ends_with("it is of form 2, and this version reads form 1"), "{told:?}");
+    assert!(told[0].ends_with("8.snapshot` cannot be used: it does not begin like a snapshot"), "{told:?}");
+    assert!(told[1].ends_with("it is of form 3, and this version reads form 2"), "{told:?}");
 }
 
 #[test]
@@ -147,5 +148,5 @@ fn a_record_that_cannot_be_written_changes_nothing() {
     write(temp.path(), 1, records(1)).unwrap();
     let error = write(temp.path(), 2, [Unwritable]).unwrap_err();
     assert!(matches!(error, WriteSnapshotError::Record { index: 0, .. }));
-    assert_eq!(names(temp.path()), ["00000000000000000001.jsonl"]);
+    assert_eq!(names(temp.path()), ["00000000000000000001.snapshot"]);
 }
