@@ -8,6 +8,8 @@
 //! aborting it would leave nobody knowing whether the order was placed. Its answer is withheld and its outcome recorded, and the
 //! client is told that the outcome is unknown, never that it was not sent.
 
+mod switching;
+
 use crate::{
     answer::{Answer, Asker, NeedsHttp1, Obstacle, Outcome, close_after, trailers_only},
     download::{Download, Words},
@@ -24,7 +26,6 @@ use crate::{
     road::Peer,
     sending::{Answered, Sending},
     sse::{self, EventStream},
-    tunnel::Tunnel,
     upgrade::Switch,
     upload::{Progress, Upload},
     upstream::{
@@ -32,7 +33,6 @@ use crate::{
         pinned::{Place, Whose},
     },
 };
-use bytes::Bytes;
 use http::{
     Method, Request, Response, StatusCode, Version,
     header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue},
@@ -204,43 +204,6 @@ impl Exchange<'_> {
         Response::from_parts(head, body.boxed_unsync())
     }
 
-    /// The application switched protocols: believed only if it was asked to, has the whole request and understood it.
-    fn switch(
-        &self,
-        response: Response<Inbound>,
-        lease: Lease,
-        progress: &Progress,
-        client_upgrade: Option<OnUpgrade>,
-    ) -> Answer {
-        let believed = self.switch.as_ref().filter(|switch| {
-            progress.read_whole() && switch.is_accepted_by(response.status(), response.headers())
-        });
-        let (Some(switch), Some(client_upgrade), Some(client_gate)) =
-            (believed, client_upgrade, self.peer.outlet.connection())
-        else {
-            return self.bad_upgrade();
-        };
-        let Some(guarded) = self.guarded(switch.channel()) else { return self.bad_upgrade() };
-        let Some(upstream_gate) = lease.hand_over() else { return self.too_slow(&Method::GET) };
-        let (mut head, body) = response.into_parts();
-        let upstream_upgrade = hyper::upgrade::on(Response::from_parts(head.clone(), body));
-        self.prepare_answer(&mut head, Some(&switch.protocol()));
-        let client_gate = Arc::clone(client_gate);
-        client_gate.hold(guarded.clone());
-        upstream_gate.hold(guarded.clone());
-        let seat = Arc::clone(&self.peer.seat);
-        let framed = switch.is_websocket();
-        let (activity, turn) = (self.frames, self.gateway.drain.turn());
-        let tunnel = Tunnel { guarded, framed, activity, client_gate, upstream_gate, turn, seat };
-        tokio::spawn(async move {
-            if let Ok((client, upstream)) = tokio::try_join!(client_upgrade, upstream_upgrade) {
-                tunnel.run(client, upstream).await;
-            }
-        });
-        let empty = http_body_util::Empty::<Bytes>::new().map_err(|never| match never {});
-        Response::from_parts(head, empty.boxed_unsync())
-    }
-
     fn prepare_answer(&self, head: &mut http::response::Parts, upgrade: Option<&HeaderValue>) {
         let subject_key = self.subject_key();
         let downward =
@@ -336,11 +299,6 @@ impl Exchange<'_> {
         let words = pages::trouble(status.as_u16(), sent);
         let obstacle = Obstacle { status, code, title: words.title, detail: words.sentence.into() };
         self.gateway.refuse(&self.asker, &obstacle)
-    }
-
-    fn bad_upgrade(&self) -> Answer {
-        let detail = "The application switched protocols without having understood the request.".to_owned();
-        self.obstacle(StatusCode::BAD_GATEWAY, "bad-upgrade", detail)
     }
 
     fn obstacle(&self, status: StatusCode, code: &'static str, detail: String) -> Answer {

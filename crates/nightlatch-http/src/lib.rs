@@ -10,7 +10,7 @@
 //! | a request gets its one reading | `road`, [`target`], [`path`], [`route`] |
 //! | its credential is found, and goes no further | [`extract`], [`trigger`], `ticket` |
 //! | it is forwarded | `exchange`, `sending`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
-//! | its answer is passed on, or cut | `download`, [`sse`], `tunnel`, [`websocket`] |
+//! | its answer is passed on, or cut | `download`, [`sse`], `upgrade`, `tunnel`, [`websocket`] |
 //! | it is refused | `answer`, [`pages`] |
 //! | our own routes | `own`, `form` |
 //!
