@@ -47,7 +47,7 @@ pub enum ClockFault {
         /// By how much, in nanoseconds.
         by_nanos: u64,
     },
-    /// There is a reservation and it cannot be read, so nobody knows what time had been reached.
+    /// There was a reservation and it is gone or cannot be read, so nobody knows what time had been reached.
     ReservationUnreadable,
     /// The clock is behind something that is on record, and no reservation tells how far time had gone.
     BehindRecord {
@@ -69,7 +69,7 @@ impl ClockFault {
             ClockFault::BehindReservation { by_nanos } => {
                 format!("after a boot the clock is {} ms behind a time reached before", by_nanos / 1_000_000)
             }
-            ClockFault::ReservationUnreadable => "the time reservation cannot be read".to_owned(),
+            ClockFault::ReservationUnreadable => "the time reservation is gone or cannot be read".to_owned(),
             ClockFault::BehindRecord { by_nanos } => {
                 format!("the clock is {} ms behind something on record", by_nanos / 1_000_000)
             }

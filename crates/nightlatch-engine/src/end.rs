@@ -71,7 +71,8 @@ impl Authority {
         session.note_end(deadline.at);
         let lateness_us = now_nanos.saturating_sub(deadline.at.as_nanos()) / 1_000;
         self.stats().ends.observe(lateness_us);
-        let may_be_told = self.would_be_found_again(session, reason, now_nanos) || parent_settled(session);
+        let may_be_told = self.would_be_found_again(session, reason, now_nanos)
+            || reason == EndReason::ParentEnded && parent_settled(session);
         self.record_end(
             session,
             may_be_told,

@@ -167,6 +167,8 @@ impl Engine {
 
         let time = ReservationFile::open(data.time())?;
         let (reserved, unreadable) = match time.load() {
+            // Something is on record, and how far time had gone is not: somebody was told of ends that follow from that.
+            Ok(None) => (None, opened.entries > 0),
             Ok(reserved) => (reserved, false),
             Err(LoadReservationError::Damaged { .. }) => (None, true),
         };
@@ -212,8 +214,9 @@ impl Engine {
             live: recovery.live as u64,
             policy: PolicyRecord::of(engine.policy()),
         });
-        engine.reserve_time(false);
         engine.commit()?;
+        // Only then: a crash between the two would hide a clock fault from the next start, with its ends not yet on disk.
+        engine.reserve_time(false);
         Ok((engine, recovery))
     }
 }

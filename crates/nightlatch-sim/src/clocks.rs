@@ -17,7 +17,8 @@ pub(crate) struct Clocks {
     boots: u64,
     steady: u64,
     now: u64,
-    reserved: Option<Reserved>,
+    /// What may be on disk: one, unless a write is not known to have happened.
+    reserved: Vec<Reserved>,
 }
 
 #[derive(Clone, Copy)]
@@ -33,14 +34,17 @@ struct Reserved {
 pub(crate) enum Begin {
     /// It goes on, at this instant.
     At(u64),
-    /// A clock fault.
-    Fault,
+    /// A clock fault; it goes on from here.
+    Fault {
+        /// In nanoseconds.
+        at: u64,
+    },
 }
 
 impl Clocks {
     pub(crate) fn new() -> Clocks {
         let now = BEGIN * MS;
-        Clocks { machine: Arc::new(ManualTime::new(now)), boots: 0, steady: 0, now, reserved: None }
+        Clocks { machine: Arc::new(ManualTime::new(now)), boots: 0, steady: 0, now, reserved: Vec::new() }
     }
 
     pub(crate) fn now_millis(&self) -> u64 {
@@ -68,12 +72,23 @@ impl Clocks {
 
     /// The engine has put its reservation on disk.
     pub(crate) fn reserve(&mut self, clean: bool) {
+        self.reserved.clear();
+        self.reserve_perhaps(clean);
+    }
+
+    /// It may have.
+    pub(crate) fn reserve_perhaps(&mut self, clean: bool) {
         let until = if clean { self.now } else { self.now + 1_000 * MS };
-        self.reserved = Some(Reserved { boots: self.boots, steady: self.steady, now: self.now, until });
+        self.reserved.push(Reserved { boots: self.boots, steady: self.steady, now: self.now, until });
     }
 
     pub(crate) fn lose_reservation(&mut self) {
-        self.reserved = None;
+        self.reserved.clear();
+    }
+
+    /// Whether no reservation is on disk.
+    pub(crate) fn is_unreserved(&self) -> bool {
+        self.reserved.is_empty()
     }
 
     /// Time passes while nothing runs.
@@ -91,16 +106,23 @@ impl Clocks {
         self.machine.set_wall(honest.saturating_add_signed(ahead * MS as i64));
     }
 
-    /// What a start of the authority's clock should come to now.
-    pub(crate) fn begin(&self) -> Begin {
+    /// What a start of the authority's clock may come to now: one thing, unless it is not known which reservation is on disk.
+    pub(crate) fn begin(&self) -> Vec<Begin> {
         let wall = self.machine.wall();
-        match self.reserved {
-            None => Begin::At(wall),
-            Some(last) if last.boots == self.boots => {
-                Begin::At(wall.max(last.now + (self.steady - last.steady)))
-            }
-            Some(last) if wall >= last.until => Begin::At(wall),
-            Some(_) => Begin::Fault,
+        let of = |last: &Reserved| match last.boots == self.boots {
+            true => Begin::At(wall.max(last.now + (self.steady - last.steady))),
+            false if wall >= last.until => Begin::At(wall),
+            false => Begin::Fault { at: last.until },
+        };
+        if self.reserved.is_empty() { vec![Begin::At(wall)] } else { self.reserved.iter().map(of).collect() }
+    }
+
+    /// A start that did not come to its end may have put a reservation on disk.
+    pub(crate) fn begun_perhaps(&mut self) {
+        for begin in self.begin() {
+            let (Begin::At(now) | Begin::Fault { at: now }) = begin;
+            let until = now + 1_000 * MS;
+            self.reserved.push(Reserved { boots: self.boots, steady: self.steady, now, until });
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::SeqCst},
 };
 
-/// Writes as the operating system does; syncs do nothing, for no history loses power.
+/// Writes and syncs as the operating system does, which is the `platter` here.
 #[derive(Default)]
 pub(crate) struct SimDisk {
     pub(crate) fails: AtomicBool,
@@ -23,8 +23,8 @@ impl Disk for SimDisk {
         OsDisk.write(file, bytes, offset)
     }
 
-    fn sync(&self, _: &File) -> io::Result<()> {
-        Ok(())
+    fn sync(&self, file: &File) -> io::Result<()> {
+        OsDisk.sync(file)
     }
 
     fn allocate(&self, file: &File, length: u64) -> io::Result<()> {

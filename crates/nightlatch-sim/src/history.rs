@@ -3,7 +3,7 @@
 //! Spans are drawn around what matters: just below, at and just above a limit, and otherwise anything. Sessions are named by a
 //! number that the world takes modulo those there are, so that every list of steps is a history and a shorter one is, too.
 
-use crate::chance::Chance;
+use crate::{chance::Chance, platter::Failing};
 
 /// The idle limit of the policy in force, in milliseconds.
 pub(crate) const IDLE: u64 = 60_000;
@@ -56,6 +56,16 @@ pub enum Step {
     Restart { down: u64 },
     /// The machine goes down and boots anew; its wall clock then is so far ahead of what it should be, or behind.
     Reboot { down: u64, ahead: i64 },
+    /// The power goes and comes back: what was not synced is there or not, as `luck` has it.
+    PowerCut { down: u64, ahead: i64, luck: u64 },
+    /// After so many more calls that change a file, the process is killed in the middle of whatever it does, or the power goes.
+    CutIn { calls: u64, power: bool, luck: u64 },
+    /// After so many more calls that change a file, one fails.
+    DiskFails { calls: u64, how: Failing, luck: u64 },
+    /// The disk is full from now on, or is not any more.
+    DiskFull { full: bool },
+    /// Both limits are to go down, and one of them would go up.
+    LowerBoth { who: usize, idle: u64, left: u64 },
     /// The process is killed and its snapshots are lost.
     LoseSnapshots,
     /// The process is killed and its slots are lost.
@@ -64,6 +74,23 @@ pub enum Step {
     SpoilReservation,
     /// The process is killed, and its time reservation is lost; the wall clock is set back by so much.
     LoseReservation { back: u64 },
+}
+
+impl Step {
+    /// Whether the engine goes down and comes up again.
+    pub(crate) fn is_a_restart(self) -> bool {
+        matches!(
+            self,
+            Step::Crash { .. }
+                | Step::Restart { .. }
+                | Step::Reboot { .. }
+                | Step::PowerCut { .. }
+                | Step::LoseSnapshots
+                | Step::LoseSlots
+                | Step::SpoilReservation
+                | Step::LoseReservation { .. }
+        )
+    }
 }
 
 /// The steps that belong to `seed`.
@@ -89,7 +116,18 @@ fn step(chance: &mut Chance) -> Step {
         420..450 => Step::Revoke { who },
         450..475 => Step::LowerIdle { who, idle: limit(chance, IDLE) },
         475..495 => Step::LowerEnd { who, left: limit(chance, ABSOLUTE) },
-        495..645 => Step::Pass { millis: span(chance) },
+        495..507 => {
+            Step::CutIn { calls: calls(chance), power: chance.below(2) == 0, luck: chance.below(1 << 32) }
+        }
+        507..515 => Step::PowerCut {
+            down: down(chance),
+            ahead: chance.one_of(&[0, 0, 1_000, -5_000]),
+            luck: chance.below(1 << 32),
+        },
+        515..527 => Step::DiskFails { calls: calls(chance), how: how(chance), luck: chance.below(1 << 32) },
+        527..533 => Step::DiskFull { full: chance.below(3) > 0 },
+        533..543 => Step::LowerBoth { who, idle: limit(chance, IDLE), left: limit(chance, ABSOLUTE) },
+        543..645 => Step::Pass { millis: span(chance) },
         645..660 => Step::PassNanos { nanos: 1 + chance.below(1_999_999) },
         660..675 => Step::WallForward { millis: span(chance) },
         675..690 => Step::WallBack { millis: span(chance) },
@@ -131,4 +169,19 @@ fn span(chance: &mut Chance) -> u64 {
 
 fn down(chance: &mut Chance) -> u64 {
     chance.one_of(&[0, 1, 50, 900, 1_500, IDLE / 2, IDLE])
+}
+
+/// Few, mostly: a step makes no more than a dozen.
+fn calls(chance: &mut Chance) -> u64 {
+    let most = chance.one_of(&[3, 12, 60]);
+    chance.below(most)
+}
+
+fn how(chance: &mut Chance) -> Failing {
+    match chance.below(20) {
+        0..7 => Failing::Lost,
+        7..12 => Failing::Kept,
+        12..19 => Failing::Torn,
+        _ => Failing::Lies,
+    }
 }

@@ -12,7 +12,9 @@
 //! | `history` | which steps there are, and drawing them |
 //! | `model` | sessions, and when they are over |
 //! | `clocks` | the clocks of a machine that lie, and what an honest authority makes of them |
-//! | `disk` | a disk that fails on demand |
+//! | `calls`, `platter` | every call that changes a file, and a disk that keeps what was synced and of the rest what it pleases |
+//! | `machine` | power cuts, kills and failing calls in the middle of a step |
+//! | `disk` | the ledger's own view of a disk that fails, and takes no space in advance |
 //! | `world` | the real engine beside the model, step by step |
 //! | `restart` | what may differ after a crash |
 //! | `record` | what the ledger says in the end |
@@ -20,12 +22,15 @@
 //!
 //! Nothing here calls the core's `decide`: two answers that come from the same line of code cannot contradict each other.
 
+mod calls;
 mod campaign;
 mod chance;
 mod clocks;
 mod disk;
 mod history;
+mod machine;
 mod model;
+mod platter;
 mod record;
 mod restart;
 mod shrink;
@@ -35,6 +40,7 @@ pub use campaign::{Campaign, Outcome, Report};
 pub use chance::Chance;
 pub use history::{Step, history};
 pub use model::Model;
+pub use platter::Failing;
 pub use shrink::shrink;
 pub use world::{Difference, World};
 

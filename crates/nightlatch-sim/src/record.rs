@@ -11,6 +11,12 @@ impl World {
     /// # Errors
     /// The first thing in which they differ.
     pub fn finish(mut self) -> Result<(), Difference> {
+        if self.over {
+            return Ok(());
+        }
+        // Whatever was planned for the machine does not happen any more, and the disk is back.
+        self.platter().revive();
+        self.was_troubled();
         // What the first commit makes known may be over already.
         self.commit(false)?;
         self.turn()?;

@@ -16,31 +16,126 @@ use crate::{
     world::{Difference, REMEMBERED, World, equal},
 };
 use nightlatch_core::EndReason;
-use nightlatch_engine::{ClockFault, Session};
+use nightlatch_engine::{ClockFault, Recovery, Session};
 use std::fs;
+
+/// Starts that may fail one after the other, before it is the engine's fault.
+const TRIES_MOST: usize = 6;
+
+/// What is known of a start before it is made.
+#[derive(Clone, Copy, Debug)]
+struct Down {
+    step: Step,
+    /// When the engine went down, in nanoseconds.
+    then: u64,
+    /// Whether the clock cannot have been trusted in a start that did not come to its end.
+    faulty: bool,
+}
 
 impl World {
     /// Stops or kills the engine, does to the machine what the step says, and starts it again.
     pub(crate) fn restart(&mut self, step: Step) -> Result<(), Difference> {
-        if let Step::Restart { .. } = step {
-            self.engine()?.stop();
-            self.model.commit();
-            self.model.flush();
-            self.bare = false;
-            self.clocks.reserve(true);
+        if let Step::Restart { .. } = step
+            && self.survive(World::stop).is_none()
+        {
+            return self.rise(step);
         }
+        let then = self.clocks.now_nanos();
         self.kill();
-        let (before, then) = (self.model.clone(), self.clocks.now_nanos());
-        self.meanwhile(step);
-        let recovery = self.open()?;
+        // A planned cut was for the run that is over.
+        self.platter().revive();
+        self.was_troubled();
+        self.meanwhile(step)?;
+        self.bring_up(Down { step, then, faulty: false })
+    }
+
+    /// The engine died in the middle of a step: it is started again.
+    pub(crate) fn rise(&mut self, step: Step) -> Result<(), Difference> {
+        let then = self.clocks.now_nanos();
+        self.kill();
+        self.was_troubled();
+        self.over = self.after_the_cut()?;
+        self.bring_up(Down { step, then, faulty: false })
+    }
+
+    fn stop(&mut self) {
+        let Ok(engine) = self.engine() else { return };
+        engine.stop();
+        let recorded = engine.ledger().pending() == 0;
+        if self.was_troubled() || !recorded {
+            self.clocks.reserve_perhaps(true);
+            self.clocks.reserve_perhaps(false);
+            if recorded {
+                self.model.commit();
+            }
+            return;
+        }
+        self.model.commit();
+        self.model.flush();
+        self.bare = false;
+        self.clocks.reserve(true);
+    }
+
+    /// Starts the engine, again if it dies or is refused something meanwhile, and holds what it finds against what was.
+    fn bring_up(&mut self, mut down: Down) -> Result<(), Difference> {
+        let before = self.model.clone();
+        for _ in 0..TRIES_MOST {
+            match self.survive(World::open) {
+                Some(Ok(recovery)) if self.over => return self.not_longer(&before, &recovery),
+                Some(Ok(recovery)) => return self.found(down, &before, &recovery),
+                // A disk that lost what it had promised may leave nothing that can be vouched for: then it does not start.
+                Some(Err(_)) if self.over => return Ok(()),
+                Some(Err(difference)) => {
+                    if !self.was_troubled() {
+                        return Err(difference);
+                    }
+                    self.platter().revive();
+                }
+                None => {
+                    self.kill();
+                    self.was_troubled();
+                    self.over |= self.after_the_cut()?;
+                }
+            }
+            down.faulty |= self.clocks.is_unreserved()
+                || self.clocks.begin().iter().all(|begin| matches!(begin, Begin::Fault { .. }));
+            self.clocks.begun_perhaps();
+        }
+        Err(Difference("it does not come up".into()))
+    }
+
+    /// A disk that lost what it had promised may have lost an end, but makes nothing longer than it ever was.
+    fn not_longer(&mut self, before: &Model, _: &Recovery) -> Result<(), Difference> {
+        for (index, was) in before.sessions.iter().enumerate() {
+            let Some(session) = self.real(index)? else { continue };
+            let last = session.last_activity().as_millis();
+            equal(
+                &format!("session {index}: activity {last} is not after {}", was.last),
+                &(last <= was.last),
+                &true,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, down: Down, before: &Model, recovery: &Recovery) -> Result<(), Difference> {
+        let Down { step, then, faulty } = down;
+        self.uneasy |= self.was_troubled();
         self.recording = true;
         let real = self.engine()?.clock().now_nanos();
-        match (self.clocks.begin(), recovery.clock_fault) {
-            (Begin::At(at), None) => equal("the clock begins at", &real, &at)?,
-            (_, Some(ClockFault::ReservationUnreadable)) if step == Step::SpoilReservation => {}
-            (Begin::At(at), Some(ClockFault::BehindRecord { .. })) if at < then => {}
-            (Begin::Fault, Some(ClockFault::BehindReservation { .. })) => {}
-            (begin, fault) => return Err(Difference(format!("the clock should begin {begin:?}: {fault:?}"))),
+        let begins = self.clocks.begin();
+        let right = begins.iter().any(|begin| match (*begin, recovery.clock_fault) {
+            (Begin::At(at), None) => real == at && !self.clocks.is_unreserved(),
+            (_, Some(ClockFault::ReservationUnreadable)) => self.clocks.is_unreserved(),
+            (Begin::At(at), Some(ClockFault::BehindRecord { .. })) => at < then,
+            (Begin::Fault { .. }, Some(ClockFault::BehindReservation { .. })) => true,
+            _ => false,
+        });
+        if !right {
+            return Err(Difference(format!(
+                "the clock should begin {begins:?}, and begins at {real} with {:?}",
+                recovery.clock_fault
+            )));
         }
         self.clocks.begun(real);
         self.clocks.reserve(false);
@@ -49,17 +144,16 @@ impl World {
         self.bare |= bare;
         for index in 0..before.sessions.len() {
             let Some(session) = self.real(index)? else {
-                self.absent(index, &before)?;
+                self.absent(index, before)?;
                 continue;
             };
-            let fault = recovery.clock_fault.is_some();
             let unreserved = matches!(step, Step::SpoilReservation | Step::LoseReservation { .. });
             let found = Found {
                 index,
                 session: &session,
-                before: &before,
+                before,
                 then: then / 1_000_000,
-                fault,
+                fault: recovery.clock_fault.is_some() || faulty,
                 bare,
                 unreserved,
             };
@@ -70,15 +164,21 @@ impl World {
                     before.sessions[index]
                 ))
             })?;
+            equal("a fault that was met ends all", &(faulty && session.end().is_none()), &false)?;
         }
         // What opening found is on record when it returns.
         self.model.commit();
         Ok(())
     }
 
-    fn meanwhile(&mut self, step: Step) {
+    fn meanwhile(&mut self, step: Step) -> Result<(), Difference> {
         self.cut_slots();
         match step {
+            Step::PowerCut { down, ahead, luck } => {
+                self.over = self.lose_power(luck)?;
+                self.clocks.pass_unseen(down);
+                self.clocks.reboot(ahead);
+            }
             Step::Crash { down } | Step::Restart { down } => self.clocks.pass_unseen(down),
             Step::Reboot { down, ahead } => {
                 self.clocks.pass_unseen(down);
@@ -97,6 +197,15 @@ impl World {
             }
             _ => {}
         }
+        let behind_its_back = matches!(
+            step,
+            Step::LoseSnapshots | Step::LoseSlots | Step::SpoilReservation | Step::LoseReservation { .. }
+        );
+        if behind_its_back {
+            let read = self.platter().reread();
+            read.map_err(|error| Difference(format!("the simulated disk itself failed: {error}")))?;
+        }
+        Ok(())
     }
 
     /// Cuts the zeros behind the slots in use off, which no history comes near: reading them would be most of the work.
@@ -143,7 +252,6 @@ impl Found<'_> {
     /// Holds what was found against what was, and takes it over.
     fn adopt(&self, model: &mut Model, now: u64) -> Result<(), Difference> {
         let was = &self.before.sessions[self.index];
-        equal("it was on record", &true, &was.disk.started)?;
         let last = self.session.last_activity().as_millis();
         let flushed = if self.bare { was.begun } else { was.disk.last };
         between("last activity", flushed, last, was.last)?;
@@ -154,6 +262,8 @@ impl Found<'_> {
 
         let taken = &mut model.sessions[self.index];
         *taken = Modelled { last, idle, hard_end, ordered: None, told: None, ..was.clone() };
+        // It may have been written and not acknowledged.
+        taken.disk.started = true;
         taken.disk.last = last;
         let derived = model.end(self.index, now);
         let real = self.session.end().map(|end| (end.reason, end.at.as_millis()));

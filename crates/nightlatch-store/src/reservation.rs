@@ -14,8 +14,8 @@
 //! **If we crash here:** the record before stands; it was durable when it was stored. If records could not be stored for a
 //! while, the clock has gone beyond it; then the engine tells no end by the clock alone, but waits for its entry in the ledger.
 //!
-//! A known hole: a removed file looks like a new installation. The engine holds the clock against the last entry of
-//! the ledger as well.
+//! A removed file looks like a new installation here. The engine knows better: one that has a ledger with entries has had a
+//! reservation.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};

@@ -68,10 +68,10 @@ fn fail_closed_an_unreadable_reservation_ends_everything() {
     assert_eq!(engine.session(id).unwrap().end().unwrap().reason, EndReason::ClockFault);
 }
 
-/// A removed reservation looks like a new installation. The clock is held against the ledger as well.
+/// Somebody may have been told of an end that follows from how far time had gone.
 #[test]
-fn fail_closed_a_clock_behind_the_record_ends_everything_even_without_a_reservation() {
-    for (wall, lives) in [(BEGIN + 5_000, true), (BEGIN + 4_999, false)] {
+fn fail_closed_a_removed_reservation_ends_everything_whatever_the_clock_says() {
+    for wall in [BEGIN + 5_000, BEGIN + 4_999] {
         let house = House::new();
         let engine = house.open();
         let id = sign_in(&engine, "ada").0.facts.id;
@@ -81,7 +81,24 @@ fn fail_closed_a_clock_behind_the_record_ends_everything_even_without_a_reservat
         fs::remove_file(house.folder.path().join("time")).unwrap();
         house.time.set_wall(wall * MS);
         let (engine, recovery) = house.try_open().unwrap();
-        assert_eq!(recovery.clock_fault.is_none(), lives);
+        assert_eq!(recovery.clock_fault, Some(ClockFault::ReservationUnreadable));
+        assert_eq!(engine.session(id).unwrap().end().unwrap().reason, EndReason::ClockFault);
+        assert_eq!(engine.clock().now(), at(5_000), "and goes on from what is on record");
+    }
+}
+
+/// A step forward that no reservation has seen, and back again while nothing ran.
+#[test]
+fn fail_closed_a_clock_behind_the_record_ends_everything() {
+    for (back, lives) in [(0, true), (1, false)] {
+        let house = House::new();
+        let engine = house.open();
+        house.time.set_wall((BEGIN + 5_000) * MS);
+        let id = sign_in(&engine, "ada").0.facts.id;
+        drop(engine);
+        house.time.set_wall((BEGIN + 5_000 - back) * MS);
+        let (engine, recovery) = house.try_open().unwrap();
+        assert_eq!(matches!(recovery.clock_fault, Some(ClockFault::BehindRecord { .. })), !lives);
         assert_eq!(engine.session(id).unwrap().end().is_none(), lives);
         assert_eq!(engine.clock().now(), at(5_000), "and goes on from there");
     }
