@@ -55,6 +55,11 @@ impl Clocks {
         self.now
     }
 
+    /// How far the answer is ahead of the steady clock. Somebody who read that one a while ago adds to it what this is now.
+    pub(crate) fn offset_nanos(&self) -> u64 {
+        self.now - self.steady
+    }
+
     pub(crate) fn pass(&mut self, nanos: u64) {
         self.machine.advance(nanos);
         self.steady += nanos;

@@ -3,7 +3,7 @@
 //! Spans are drawn around what matters: just below, at and just above a limit, and otherwise anything. Sessions are named by a
 //! number that the world takes modulo those there are, so that every list of steps is a history and a shorter one is, too.
 
-use crate::{chance::Chance, platter::Failing};
+use crate::{chance::Chance, platter::Failing, stall::Held};
 
 /// The idle limit of the policy in force, in milliseconds.
 pub(crate) const IDLE: u64 = 60_000;
@@ -64,6 +64,8 @@ pub enum Step {
     DiskFails { calls: u64, how: Failing, luck: u64 },
     /// The disk is full from now on, or is not any more.
     DiskFull { full: bool },
+    /// Something looks at the clock and is held up for the next steps.
+    HeldUp { who: usize, what: Held, steps: usize },
     /// Both limits are to go down, and one of them would go up.
     LowerBoth { who: usize, idle: u64, left: u64 },
     /// The process is killed and its snapshots are lost.
@@ -90,6 +92,13 @@ impl Step {
                 | Step::SpoilReservation
                 | Step::LoseReservation { .. }
         )
+    }
+}
+
+impl Step {
+    /// Whether it can happen while a thread of the engine is held up.
+    pub(crate) fn lets_the_engine_run(self) -> bool {
+        !self.is_a_restart() && !matches!(self, Step::CutIn { .. } | Step::HeldUp { .. })
     }
 }
 
@@ -127,7 +136,19 @@ fn step(chance: &mut Chance) -> Step {
         515..527 => Step::DiskFails { calls: calls(chance), how: how(chance), luck: chance.below(1 << 32) },
         527..533 => Step::DiskFull { full: chance.below(3) > 0 },
         533..543 => Step::LowerBoth { who, idle: limit(chance, IDLE), left: limit(chance, ABSOLUTE) },
-        543..645 => Step::Pass { millis: span(chance) },
+        543..568 => Step::HeldUp {
+            who,
+            what: chance.one_of(&[
+                Held::Touch,
+                Held::Touch,
+                Held::Check,
+                Held::Permit,
+                Held::Revoke,
+                Held::Turn,
+            ]),
+            steps: chance.one_of(&[1, 2, 4, 8]),
+        },
+        568..645 => Step::Pass { millis: span(chance) },
         645..660 => Step::PassNanos { nanos: 1 + chance.below(1_999_999) },
         660..675 => Step::WallForward { millis: span(chance) },
         675..690 => Step::WallBack { millis: span(chance) },

@@ -14,6 +14,7 @@
 //! | `clocks` | the clocks of a machine that lie, and what an honest authority makes of them |
 //! | `calls`, `platter` | every call that changes a file, and a disk that keeps what was synced and of the rest what it pleases |
 //! | `machine` | power cuts, kills and failing calls in the middle of a step |
+//! | `stall` | hostile schedules: what is overtaken between its look at the clock and its decision |
 //! | `disk` | the ledger's own view of a disk that fails, and takes no space in advance |
 //! | `world` | the real engine beside the model, step by step |
 //! | `restart` | what may differ after a crash |
@@ -34,6 +35,7 @@ mod platter;
 mod record;
 mod restart;
 mod shrink;
+mod stall;
 mod world;
 
 pub use campaign::{Campaign, Outcome, Report};
@@ -42,6 +44,7 @@ pub use history::{Step, history};
 pub use model::Model;
 pub use platter::Failing;
 pub use shrink::shrink;
+pub use stall::Held;
 pub use world::{Difference, World};
 
 /// Where a history went wrong.
@@ -60,8 +63,19 @@ pub struct Failure {
 pub fn run_steps(steps: &[Step]) -> Result<(), Failure> {
     let folder = room();
     let mut world = World::new(folder.path());
-    for (done, step) in steps.iter().enumerate() {
-        world.step(*step).map_err(|difference| Failure { done, difference })?;
+    let mut done = 0;
+    while let Some(step) = steps.get(done) {
+        let rest = &steps[done + 1..];
+        let (result, taken) = match *step {
+            Step::HeldUp { who, what, steps } => {
+                let meanwhile = &rest[..steps.min(rest.len())];
+                (world.hold_up(who, what, meanwhile), 1 + meanwhile.len())
+            }
+            step => (world.step(step), 1),
+        };
+        // Where it was among the steps that happened meanwhile is not told apart.
+        result.map_err(|difference| Failure { done: done + taken - 1, difference })?;
+        done += taken;
     }
     world.finish().map_err(|difference| Failure { done: steps.len(), difference })
 }

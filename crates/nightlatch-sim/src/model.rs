@@ -18,6 +18,10 @@ pub struct Modelled {
     pub hard_end: u64,
     /// What somebody did, if somebody ended it: why and when.
     pub ordered: Option<(EndReason, u64)>,
+    /// How it ended, once somebody has found that it did: from then on nothing that comes late can change it.
+    pub noticed: Option<(EndReason, u64)>,
+    /// When its subject had authenticated.
+    pub started: u64,
     /// Its start was never on record and was lost in a crash: nobody had been told of it.
     pub lost: bool,
     /// When it began.
@@ -63,6 +67,8 @@ impl Model {
             idle,
             hard_end,
             ordered: None,
+            noticed: None,
+            started,
             lost: false,
             begun: now,
             disk,
@@ -76,7 +82,7 @@ impl Model {
     #[must_use]
     pub fn deadline(&self, index: usize) -> (u64, EndReason) {
         let session = &self.sessions[index];
-        if let Some((reason, at)) = session.ordered {
+        if let Some((reason, at)) = session.ordered.or(session.noticed) {
             return (at, reason);
         }
         let mut first = (session.hard_end, EndReason::AbsoluteTimeout);
@@ -100,9 +106,17 @@ impl Model {
         (now >= at).then_some((reason, at))
     }
 
+    /// What somebody is to be told who looked at the clock at `then` and decides only now: an end that was found meanwhile, or what the
+    /// numbers say of that instant.
+    #[must_use]
+    pub fn late_answer(&self, index: usize, then: u64) -> Option<(EndReason, u64)> {
+        let session = &self.sessions[index];
+        session.ordered.or(session.noticed).or_else(|| self.end(index, then))
+    }
+
     /// Something that counts as activity, at `now`.
     pub fn touch(&mut self, index: usize, now: u64) {
-        if self.end(index, now).is_none() {
+        if self.late_answer(index, now).is_none() {
             let session = &mut self.sessions[index];
             session.last = session.last.max(now);
         }
@@ -110,7 +124,7 @@ impl Model {
 
     /// Somebody ends it at `now`.
     pub fn order(&mut self, index: usize, reason: EndReason, now: u64) {
-        if self.end(index, now).is_none() {
+        if self.late_answer(index, now).is_none() {
             self.sessions[index].ordered = Some((reason, now));
         }
     }

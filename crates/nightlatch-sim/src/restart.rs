@@ -261,7 +261,7 @@ impl Found<'_> {
         between("hard end", was.hard_end, hard_end, was.disk.hard_end)?;
 
         let taken = &mut model.sessions[self.index];
-        *taken = Modelled { last, idle, hard_end, ordered: None, told: None, ..was.clone() };
+        *taken = Modelled { last, idle, hard_end, ordered: None, noticed: None, told: None, ..was.clone() };
         // It may have been written and not acknowledged.
         taken.disk.started = true;
         taken.disk.last = last;

@@ -7,6 +7,7 @@ use crate::{
     machine::Plan,
     model::Model,
     platter::Platter,
+    stall::HeldTime,
 };
 use nightlatch_core::{
     Activity, DeadlineReason, EndReason, Kind, Limits, Policy, SessionId, Span, Subject, Time,
@@ -184,7 +185,7 @@ impl World {
         let policy = limits().map(|limits| Policy { version: 1, limits });
         let policy = policy.ok_or_else(|| Difference("the policy does not hold together".into()))?;
         let disk: Arc<dyn Disk> = Arc::clone(&self.disk) as Arc<dyn Disk>;
-        let source = Box::new(Arc::clone(&self.clocks.machine));
+        let source = Box::new(HeldTime(Arc::clone(&self.clocks.machine)));
         let options = Options { segment_bytes: 128 << 10 };
         let (engine, recovery) = Engine::open_on(disk, options, &self.dir, policy, source, "sim")
             .map_err(|error| Difference(format!("it does not open: {error}")))?;
@@ -192,7 +193,7 @@ impl World {
         Ok(recovery)
     }
 
-    fn pick(&self, who: usize) -> Option<usize> {
+    pub(crate) fn pick(&self, who: usize) -> Option<usize> {
         let there: Vec<usize> =
             (0..self.names.len()).filter(|index| !self.model.sessions[*index].lost).collect();
         // Mostly the newer ones: they are the ones that may live.
@@ -385,12 +386,16 @@ impl World {
                 continue;
             };
             let what = |what: &str| format!("session {index}: {what}");
+            let on_record = model.ordered.is_none() || model.disk.ordered;
             equal(&what("known"), &true, &(model.disk.started && !model.lost))?;
             equal(&what("last activity"), &session.last_activity().as_millis(), &model.last)?;
             equal(&what("idle limit"), &session.idle().span().as_millis(), &model.idle)?;
             equal(&what("hard end"), &session.hard_end().time().as_millis(), &model.hard_end)?;
             match session.end() {
-                Some(real) => equal(&what("end"), &Some((real.reason, real.at.as_millis())), &end)?,
+                Some(real) => {
+                    equal(&what("end"), &Some((real.reason, real.at.as_millis())), &end)?;
+                    self.model.sessions[index].noticed = end;
+                }
                 None if end.is_none() => {
                     let deadline = session.deadline();
                     let real = (deadline.at.as_millis(), reason_of(deadline.reason));
@@ -399,7 +404,6 @@ impl World {
                 None => {}
             }
             if session.settled() {
-                let on_record = model.ordered.is_none() || model.disk.ordered;
                 equal(&what("told after it is on record"), &true, &on_record)?;
                 self.model.sessions[index].told = end;
             }

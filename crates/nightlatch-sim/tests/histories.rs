@@ -6,7 +6,7 @@ use std::thread;
 
 #[test]
 fn engine_and_model_agree_over_random_histories() {
-    let campaign = Campaign { first_seed: 1, seeds: 400, steps: 200 };
+    let campaign = Campaign { first_seed: 1, seeds: 60, steps: 200 };
     let workers = thread::available_parallelism().map_or(1, usize::from);
     match campaign.run(workers, &|| true) {
         Outcome::Agreed { histories, steps } => println!("{histories} histories, {steps} steps"),

@@ -28,6 +28,11 @@ const LIMITS: &str = "crates/nightlatch-engine/src/limits.rs";
 const RECOVER: &str = "crates/nightlatch-engine/src/recover.rs";
 const SESSION: &str = "crates/nightlatch-engine/src/session.rs";
 const SLOTS: &str = "crates/nightlatch-engine/src/slots.rs";
+const WRITER: &str = "crates/nightlatch-ledger/src/writer.rs";
+const LEDGER: &str = "crates/nightlatch-ledger/src/ledger.rs";
+const RESERVATION: &str = "crates/nightlatch-store/src/reservation.rs";
+const ROWS: &str = "crates/nightlatch-store/src/people/rows.rs";
+const FOUND: &str = "crates/nightlatch-engine/src/found.rs";
 const START: &str = "crates/nightlatch-engine/src/start.rs";
 
 const fn plant(name: &'static str, promise: &'static str, edits: &'static [Edit]) -> Plant {
@@ -74,11 +79,7 @@ pub(super) const PLANTS: &[Plant] = &[
     plant(
         "slot_keeps_its_generation",
         "never-longer",
-        &[edit(
-            SLOTS,
-            "Place { generation: generation.next(), tenant: None, flushed: 0 }",
-            "Place { generation, tenant: None, flushed: 0 }",
-        )],
+        &[edit(SLOTS, "Place::Empty(generation.next())", "Place::Empty(generation)")],
     ),
     plant(
         "idle_limit_goes_up",
@@ -167,7 +168,7 @@ pub(super) const PLANTS: &[Plant] = &[
     plant(
         "touched_session_is_not_timed_again",
         "never-late",
-        &[edit(DEADLINES, "self.wheel().arm(deadline.at, session)", "drop((deadline, session))")],
+        &[edit(DEADLINES, "self.wheel().arm(deadline.at, session.slot().index)", "drop(deadline)")],
     ),
     plant(
         "lease_outlives_its_parent",
@@ -183,18 +184,81 @@ pub(super) const PLANTS: &[Plant] = &[
         "on-the-record",
         &[edit(
             START,
-            "self.append(&entry, Some(Then::Admit(Arc::clone(&session))))",
-            "{ self.admit_to_table(&session); self.append(&entry, None) }",
+            "self.append(entry, Some(Then::Admit(Arc::clone(session))))",
+            "{ self.admit_to_table(session); self.append(entry, None) }",
         )],
-    ),
-    plant(
-        "overdue_session_is_admitted",
-        "never-late",
-        &[edit(ENGINE, "!session.deadline().has_passed(Time::from_nanos(now_nanos))", "false")],
     ),
     plant(
         "end_is_forgotten_before_it_is_on_disk",
         "never-revived",
         &[edit(ENGINE, "*at < before && session.end_entry() < done", "*at < before || done > u64::MAX")],
+    ),
+    plant(
+        "entries_are_not_synced",
+        "on-the-record",
+        &[edit(WRITER, "self.disk.sync(&self.file).map_err(CommitError::Sync)?;", "")],
+    ),
+    plant(
+        "new_segment_is_not_in_its_directory",
+        "on-the-record",
+        &[edit(WRITER, "file.sync_all()?;\n        files::sync_dir(dir)?;", "file.sync_all()?;")],
+    ),
+    plant(
+        "last_block_is_believed_unseen",
+        "on-the-record",
+        &[edit(
+            WRITER,
+            "if let Some(block) = last.filter(|block| block.segment == segment) {",
+            "if let Some(block) = last.filter(|block| block.segment == segment && false) {",
+        )],
+    ),
+    plant("activity_is_not_synced", "never-early", &[edit(SLOTS, "store.sync()?;", "")]),
+    plant(
+        "reservation_is_not_synced",
+        "never-longer",
+        &[edit(RESERVATION, "file.sync_data().map_err(failed(\"sync\", &self.path))?;", "")],
+    ),
+    plant(
+        "new_subject_is_not_synced",
+        "never-early",
+        &[edit(ROWS, "self.file.sync_data().map_err(failed(\"sync\", &self.path))?;", "")],
+    ),
+    plant(
+        "clock_fault_is_lost_in_a_crash",
+        "fail-closed",
+        &[edit(RECOVER, "engine.commit()?;", "engine.reserve_time(false); engine.commit()?;")],
+    ),
+    plant(
+        "lost_reservation_is_forgiven",
+        "fail-closed",
+        &[edit(RECOVER, "(None, opened.entries > 0)", "(None, false)")],
+    ),
+    plant(
+        "end_is_told_because_its_parents_is",
+        "never-revived",
+        &[edit(
+            END,
+            "reason == EndReason::ParentEnded && parent_settled(session)",
+            "parent_settled(session)",
+        )],
+    ),
+    plant(
+        "failed_write_is_passed_over",
+        "on-the-record",
+        &[edit(LEDGER, "committer.unfinished = Some(block);", "drop(block);")],
+    ),
+    plant(
+        "slot_of_another_tenant_is_believed",
+        "never-longer",
+        &[edit(
+            FOUND,
+            "known.word.joined(Word::from_bits(*bits))",
+            "known.word.joined(Word::live(known.word.generation(), Word::from_bits(*bits).last_activity()))",
+        )],
+    ),
+    plant(
+        "tighter_policy_is_not_applied_at_a_restart",
+        "never-longer",
+        &[edit(RECOVER, "engine.tighten_all(&mut recovery);", "")],
     ),
 ];
