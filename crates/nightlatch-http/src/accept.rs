@@ -2,8 +2,20 @@
 //!
 //! A client that has said nothing yet costs a seat and a descriptor, and no longer than a handshake may take ([`crate::Limits`]).
 
-use crate::{gate::GatedIo, gateway::Gateway, outlet::Outlet, road::Peer, socket::Socket};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use crate::{
+    gate::GatedIo,
+    gateway::Gateway,
+    outlet::Outlet,
+    road::Peer,
+    seat::{Seat, Share},
+    socket::Socket,
+};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -67,6 +79,11 @@ impl Gateway {
         tls: Option<TlsAcceptor>,
         stop: watch::Receiver<bool>,
     ) {
+        let Ok(share) = self.share(peer.ip()) else {
+            tracing::debug!(address = %peer.ip(), "a client has all the connections it may have");
+            return;
+        };
+        let seat = Seat::new(seat, share);
         let (io, gate) = GatedIo::new(Socket::tcp(tcp, self.limits.write_within));
         let outlet = Outlet::Connection(gate);
         let pins = Some(Arc::default());
@@ -87,6 +104,19 @@ impl Gateway {
         }
     }
 }
+
+impl Gateway {
+    /// A share for one more connection of this address; a proxy's belong to others.
+    fn share(&self, address: IpAddr) -> Result<Option<Share>, TooMany> {
+        if self.trusted.contains(address) {
+            return Ok(None);
+        }
+        self.shares.take(address).map(Some).ok_or(TooMany)
+    }
+}
+
+/// The address has all the connections it may have.
+struct TooMany;
 
 /// A connection, once there is room for it.
 async fn seated(

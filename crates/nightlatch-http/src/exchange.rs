@@ -148,7 +148,9 @@ impl Exchange<'_> {
         head.uri = self.target.clone().into();
         head.version = http::Version::HTTP_11;
         head.extensions = http::Extensions::new();
-        let body = Upload::new(body, self.permit.clone(), progress, waiting).boxed();
+        let body = Upload::new(body, self.permit.clone(), progress, waiting)
+            .within(&self.gateway.limits, !(self.asker.call && self.permit.is_some()))
+            .boxed();
         Ok((Request::from_parts(head, body), client_upgrade))
     }
 
@@ -257,9 +259,8 @@ impl Exchange<'_> {
             }
             return self.cut_short(end, progress).await;
         }
-        if progress.malformed() {
-            let detail = "What was sent as a body is none.".to_owned();
-            let mut answer = self.obstacle(StatusCode::BAD_REQUEST, "malformed-request", detail);
+        if let Some(fault) = progress.fault() {
+            let mut answer = self.gateway.refuse(&self.asker, &fault.obstacle());
             close_after(&mut answer);
             return answer;
         }

@@ -8,6 +8,7 @@ use crate::{
     limits::Limits,
     path::CanonicalPath,
     route::{Reading, RoutePattern, RouteRequest, RouteSet},
+    seat::Shares,
     ticket::Tickets,
     upgrade::Upgrades,
     upstream::{Protocol, Upstream},
@@ -94,6 +95,7 @@ pub struct Gateway {
     pub(crate) tickets: Tickets,
     pub(crate) limits: Limits,
     pub(crate) seats: Arc<Semaphore>,
+    pub(crate) shares: Arc<Shares>,
     pub(crate) drain: Drain,
     apps: Vec<App>,
 }
@@ -134,6 +136,7 @@ impl Gateway {
             tickets: Tickets::new(&settings.ticket_key),
             limits: settings.limits,
             seats: Arc::new(Semaphore::new(settings.limits.connections)),
+            shares: Arc::new(Shares::new(settings.limits.connections_per_address)),
             drain: Drain::new(settings.limits.drain_within),
             apps,
         })

@@ -6,7 +6,7 @@
 //!
 //! | step | module |
 //! | --- | --- |
-//! | a connection, within its bounds | `accept`, `serve`, `gate`, `socket`, [`Limits`] |
+//! | a connection, within its bounds | `accept`, `serve`, `seat`, `gate`, [`Socket`], [`Limits`] |
 //! | a request gets its one reading | `road`, [`target`], [`path`], [`route`] |
 //! | its credential is found, and goes no further | [`extract`], [`trigger`], `ticket` |
 //! | it is forwarded | `exchange`, `sending`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
@@ -38,6 +38,7 @@ pub mod pages;
 pub mod path;
 mod road;
 pub mod route;
+mod seat;
 mod sending;
 mod serve;
 mod socket;
@@ -54,6 +55,7 @@ pub mod websocket;
 
 pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, Settings};
 pub use limits::{Http2, Limits};
+pub use socket::Socket;
 pub use upstream::Protocol;
 
 /// A fresh mask for a frame towards an application (RFC 6455 section 5.3); none if there is no randomness to be had.

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Clients' connections that may be open at once. Others wait in the kernel's queue.
     pub connections: usize,
+    /// Of these, how many one address may have; a trusted proxy may have all.
+    pub connections_per_address: usize,
     /// How long a TLS handshake may take.
     pub handshake_within: Duration,
     /// The most bytes of a request's head.
@@ -19,6 +21,12 @@ pub struct Limits {
     pub head_fields: usize,
     /// How long a client may take to send a head, or to begin the next one.
     pub head_within: Duration,
+    /// In each stretch of this long that a client's body is waited for...
+    pub body_within: Duration,
+    /// ...at least this many bytes of it must come. A gRPC call of a session may be silent.
+    pub body_least: u64,
+    /// The most bytes of a body, if there is a limit.
+    pub body_bytes: Option<u64>,
     /// How long a client or an application that is being written to may take nothing of it. Then its connection is reset.
     pub write_within: Duration,
     /// How long a connection to an application may take to be made.
@@ -68,10 +76,14 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 10_000,
+            connections_per_address: 10_000,
             handshake_within: Duration::from_secs(10),
             head_bytes: 64 * 1024,
             head_fields: 128,
             head_within: Duration::from_secs(60),
+            body_within: Duration::from_secs(30),
+            body_least: 8 * 1024,
+            body_bytes: None,
             write_within: Duration::from_secs(60),
             connect_within: Duration::from_secs(5),
             idle_upstream_connections: 256,

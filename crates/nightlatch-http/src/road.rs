@@ -15,6 +15,7 @@ use crate::{
     outlet::Outlet,
     path::CanonicalPath,
     route::RouteRequest,
+    seat::Seat,
     target::{Target, TargetRefusal, same_authority},
     trigger::{is_navigation, trigger},
     upgrade::{Asking, Switch},
@@ -29,7 +30,7 @@ use http_body::Body as _;
 use nightlatch_core::Trigger;
 use nightlatch_engine::{Admission, Permit};
 use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 
 /// How long a refusal waits for the record of the end that it is about.
 const TELL_WITHIN: Duration = Duration::from_secs(2);
@@ -46,7 +47,7 @@ pub(crate) struct Peer {
     /// at the same time.
     pub(crate) pins: Option<Arc<Pins>>,
     /// Its seat among the connections that may be open.
-    pub(crate) seat: Arc<OwnedSemaphorePermit>,
+    pub(crate) seat: Arc<Seat>,
 }
 
 /// A request with one reading.

@@ -28,7 +28,7 @@ const UNSENT: u32 = 64 * 1024;
 
 /// A connection of either kind, with the time its peer has to take something.
 #[derive(Debug)]
-pub(crate) struct Socket {
+pub struct Socket {
     stream: Stream,
     write_within: Duration,
     /// Runs while the peer takes nothing.
@@ -45,7 +45,8 @@ enum Stream {
 
 impl Socket {
     /// A TCP connection, accepted or made.
-    pub(crate) fn tcp(tcp: TcpStream, write_within: Duration) -> Socket {
+    #[must_use]
+    pub fn tcp(tcp: TcpStream, write_within: Duration) -> Socket {
         // Small writes are the rule here (frames, events), and a write held back by Nagle would be one that has "left". A socket that
         // takes none of these is closing already, and its next read says so.
         let _ = tcp.set_nodelay(true);
@@ -56,7 +57,8 @@ impl Socket {
     }
 
     /// A connection over a Unix socket.
-    pub(crate) fn unix(unix: UnixStream, write_within: Duration) -> Socket {
+    #[must_use]
+    pub fn unix(unix: UnixStream, write_within: Duration) -> Socket {
         Socket { stream: Stream::Unix(unix), write_within, stalled: None, abandoned: false }
     }
 

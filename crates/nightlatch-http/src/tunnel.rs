@@ -13,6 +13,7 @@
 use crate::{
     drain::Turn,
     gate::{Gate, Guarded},
+    seat::Seat,
     websocket::close::{CloseCode, close_frame},
 };
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{io::AsyncWriteExt, sync::OwnedSemaphorePermit, task::yield_now, time::timeout};
+use tokio::{io::AsyncWriteExt, task::yield_now, time::timeout};
 
 mod flow;
 
@@ -54,7 +55,7 @@ pub(crate) struct Tunnel {
     /// When it is to close because the gateway stops.
     pub(crate) turn: Turn,
     /// The client's seat among the connections that may be open.
-    pub(crate) seat: Arc<OwnedSemaphorePermit>,
+    pub(crate) seat: Arc<Seat>,
 }
 
 /// Why a relay stops.

@@ -5,21 +5,27 @@
 //! bound and the client gets to read its answer. Once the last byte has left, the request is *forwarded whole*: from then on the
 //! application may act on it, and nobody may say that it was not sent.
 
+mod pace;
+
 use crate::{
-    answer::{Answer, close_after, read_off},
+    answer::{Answer, Obstacle, close_after, read_off},
     forward::trailers,
     gate::{Over, ended},
     inbound::Inbound,
+    limits::Limits,
     outlet::Outlet,
     upstream::UpBodyError,
 };
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use nightlatch_engine::Permit;
+use pace::Pace;
 use std::{
+    borrow::Cow,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     task::{Context, Poll, ready},
@@ -34,8 +40,8 @@ const BACK_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(crate) struct Progress {
     read_whole: AtomicBool,
-    /// What the client sent is no body.
-    malformed: AtomicBool,
+    /// What is wrong with the body that the client sends.
+    fault: OnceLock<Fault>,
     /// The client sends nothing before it is told to.
     waits: AtomicBool,
     outlet: Mutex<Option<Outlet>>,
@@ -55,9 +61,13 @@ impl Progress {
         self.read_whole() && outlet.as_ref().is_some_and(Outlet::may_have_left)
     }
 
-    /// Whether what the client sent is no body.
-    pub(crate) fn malformed(&self) -> bool {
-        self.malformed.load(SeqCst)
+    /// What is wrong with the body that the client sends, if anything.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault.get().copied()
+    }
+
+    fn blame(&self, fault: Fault) -> UpBodyError {
+        UpBodyError::Client(*self.fault.get_or_init(|| fault))
     }
 
     /// Whether the client has sent everything.
@@ -88,6 +98,47 @@ impl Progress {
     }
 }
 
+/// Why a client's body is not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    /// It is no body, or broke off.
+    #[error("what was sent as a body is none")]
+    Malformed,
+    /// It trickles.
+    #[error("the body came too slowly")]
+    Slow,
+    /// There is more of it than is taken.
+    #[error("the body is larger than is taken here")]
+    Large,
+}
+
+impl Fault {
+    /// What the client is told.
+    pub(crate) fn obstacle(self) -> Obstacle {
+        let (status, code, title, detail) = match self {
+            Fault::Malformed => (
+                StatusCode::BAD_REQUEST,
+                "malformed-request",
+                "This request cannot be understood.",
+                "What was sent as a body is none.",
+            ),
+            Fault::Slow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "body-too-slow",
+                "This request took too long to arrive.",
+                "Its body came too slowly, and was not passed on whole.",
+            ),
+            Fault::Large => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "This request is too large.",
+                "Its body is larger than this gateway takes, and was not passed on whole.",
+            ),
+        };
+        Obstacle { status, code, title: Cow::Borrowed(title), detail: Cow::Borrowed(detail) }
+    }
+}
+
 /// The body as the application gets it.
 pub(crate) struct Upload {
     body: Option<Inbound>,
@@ -95,6 +146,10 @@ pub(crate) struct Upload {
     permit: Option<Arc<Permit>>,
     /// Where the client is told to go on, if it waits for that.
     waiting: Option<Outlet>,
+    /// None for a body that may be silent for as long as its session lives.
+    pace: Option<Pace>,
+    /// Bytes that may still come.
+    room: u64,
     over: Option<Over>,
     back: Option<oneshot::Sender<Inbound>>,
 }
@@ -117,9 +172,40 @@ impl Upload {
             progress: Arc::clone(progress),
             permit,
             waiting,
+            pace: None,
+            room: u64::MAX,
             over: None,
             back: Some(back),
         }
+    }
+
+    /// Within these bounds; `steady` if bytes must keep coming.
+    pub(crate) fn within(mut self, limits: &Limits, steady: bool) -> Upload {
+        self.pace = steady.then(|| Pace::new(limits.body_within, limits.body_least));
+        self.room = limits.body_bytes.unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Nothing is there to be read: completes with what is wrong, once something is.
+    fn poll_nothing(&mut self, cx: &mut Context<'_>) -> Poll<UpBodyError> {
+        if let Some(permit) = &self.permit
+            && self.over.get_or_insert_with(|| ended(permit)).as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(UpBodyError::Over);
+        }
+        let Some(pace) = &mut self.pace else { return Poll::Pending };
+        pace.poll_enough(cx).map(|()| self.progress.blame(Fault::Slow))
+    }
+
+    /// Counts what came; false if it is more than is taken.
+    fn count(&mut self, frame: &Frame<Bytes>) -> bool {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        if let Some(pace) = &mut self.pace {
+            pace.came(bytes);
+        }
+        let left = self.room.checked_sub(bytes as u64);
+        self.room = left.unwrap_or(0);
+        left.is_some()
     }
 
     fn announce(&self) {
@@ -145,19 +231,17 @@ impl Body for Upload {
         if self.is_over() {
             return Poll::Ready(Some(Err(UpBodyError::Over)));
         }
+        if self.size_hint().lower() > self.room {
+            return Poll::Ready(Some(Err(self.progress.blame(Fault::Large))));
+        }
         if let Some(client) = self.waiting.take() {
             self.progress.waits.store(false, SeqCst);
             client.want_body();
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
-            if let Some(permit) = &self.permit {
-                let permit = Arc::clone(permit);
-                let over = self.over.get_or_insert_with(|| ended(&permit));
-                ready!(over.as_mut().poll(cx));
-                return Poll::Ready(Some(Err(UpBodyError::Over)));
-            }
-            return Poll::Pending;
+            let wrong = ready!(self.poll_nothing(cx));
+            return Poll::Ready(Some(Err(wrong)));
         };
         if self.is_over() {
             return Poll::Ready(Some(Err(UpBodyError::Over)));
@@ -165,14 +249,17 @@ impl Body for Upload {
         self.announce();
         match frame {
             Some(Ok(frame)) => {
+                if !self.count(&frame) {
+                    return Poll::Ready(Some(Err(self.progress.blame(Fault::Large))));
+                }
                 if self.is_end_stream() {
                     self.progress.read_whole.store(true, SeqCst);
                 }
                 Poll::Ready(Some(Ok(trailers::passing(frame))))
             }
             Some(Err(error)) => {
-                self.progress.malformed.store(true, SeqCst);
-                Poll::Ready(Some(Err(UpBodyError::Client(error))))
+                tracing::debug!(%error, "a client's body broke off");
+                Poll::Ready(Some(Err(self.progress.blame(Fault::Malformed))))
             }
             None => {
                 self.progress.read_whole.store(true, SeqCst);

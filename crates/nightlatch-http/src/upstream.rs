@@ -20,7 +20,7 @@ use crate::{
     limits::Limits,
     outlet::Outlet,
     socket::Socket,
-    upload::Progress,
+    upload::{Fault, Progress},
 };
 use bytes::Bytes;
 use http::{Request, Response, header::CONNECTION};
@@ -47,7 +47,7 @@ pub(crate) type UpBody = BoxBody<Bytes, UpBodyError>;
 pub(crate) enum UpBodyError {
     /// The client did not send all of it.
     #[error("the client did not send the whole body: {0}")]
-    Client(#[source] InboundError),
+    Client(#[source] Fault),
     /// The session ended while it was on its way.
     #[error("the session is over")]
     Over,

@@ -68,3 +68,122 @@ async fn an_application_behind_a_unix_socket_is_reached() {
         assert!(client.answer().await.ends_with("ok"));
     }
 }
+
+/// An application that waits for bodies that it never gets, and says when a connection to it is gone.
+async fn patient() -> (std::net::SocketAddr, tokio::sync::mpsc::UnboundedReceiver<()>) {
+    let (note, noted) = tokio::sync::mpsc::unbounded_channel();
+    let address = application(move |mut connection| {
+        let note = note.clone();
+        async move {
+            let mut seen = [0; 4096];
+            while tokio::io::AsyncReadExt::read(&mut connection, &mut seen).await.is_ok_and(|read| read > 0) {
+            }
+            let _ = note.send(());
+        }
+    })
+    .await;
+    (address, noted)
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_or_stops_is_given_up_on_public_routes_too() {
+    let (upstream, mut gone) = patient().await;
+    let limits = Limits { body_within: SHORT, body_least: 100, ..Limits::default() };
+    let app = AppSettings {
+        public: vec![nightlatch_http::route::RoutePattern::parse("POST /open").unwrap()],
+        ..AppSettings::default()
+    };
+    let site = Site::with(Duration::from_secs(600), upstream, app, settings(limits)).await;
+    let token = site.sign_in("ada").await;
+    let credential = format!("Authorization: Bearer {}\n", token.reveal());
+    for (path, credential, trickles) in
+        [("/open", "", true), ("/open", "", false), ("/orders", credential.as_str(), true)]
+    {
+        let mut client = site.connect().await;
+        client
+            .send(&format!("POST {path} HTTP/1.1\nHost: desk\n{credential}Content-Length: 100000\n\nx"))
+            .await;
+        let (mut read, mut write) = client.0.into_split();
+        let trickle = tokio::spawn(async move {
+            while trickles && write.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            std::future::pending::<()>().await;
+        });
+        let mut answer = vec![0; 4096];
+        let length = tokio::io::AsyncReadExt::read(&mut read, &mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 408"), "{path}: {answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        gone.recv().await.unwrap();
+        trickle.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_goes_on_is_not_given_up_however_long_it_takes() {
+    let upstream = application(|mut connection| async move {
+        common::read_request(&mut connection).await;
+        write(&mut connection, OK).await;
+    })
+    .await;
+    let limits = Limits { body_within: SHORT, body_least: 100, ..Limits::default() };
+    let site = Site::with(Duration::from_secs(600), upstream, AppSettings::default(), settings(limits)).await;
+    let token = site.sign_in("ada").await;
+    let mut client = site.connect().await;
+    client
+        .send(&format!(
+            "POST / HTTP/1.1\nHost: desk\nAuthorization: Bearer {}\nContent-Length: 4000\n\n",
+            token.reveal()
+        ))
+        .await;
+    for _ in 0..10 {
+        tokio::time::sleep(SHORT / 3).await;
+        client.0.write_all(&[b'x'; 400]).await.unwrap();
+    }
+    assert!(client.answer().await.ends_with("ok"));
+}
+
+#[tokio::test]
+async fn a_body_larger_than_is_taken_is_refused_whether_it_says_so_or_not() {
+    let (upstream, _gone) = patient().await;
+    let limits = Limits { body_bytes: Some(1_000), ..Limits::default() };
+    let site = Site::with(Duration::from_secs(600), upstream, AppSettings::default(), settings(limits)).await;
+    let token = site.sign_in("ada").await;
+    let chunk = format!("3e9\n{}\n0\n\n", "x".repeat(0x3e9));
+    for (field, body) in [("Content-Length: 1001", "x"), ("Transfer-Encoding: chunked", chunk.as_str())] {
+        let mut client = site.connect().await;
+        let credential = token.reveal();
+        client
+            .send(&format!(
+                "POST / HTTP/1.1\nHost: desk\nAuthorization: Bearer {credential}\n{field}\n\n{body}"
+            ))
+            .await;
+        assert!(client.until("\r\n\r\n").await.starts_with("HTTP/1.1 413"), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn one_address_has_a_share_and_a_trusted_proxy_all() {
+    let limits = Limits { connections_per_address: 2, ..Limits::default() };
+    for (trusted, expected) in [(None, false), (Some("127.0.0.1/32"), true)] {
+        let nowhere = "127.0.0.1:1".parse().unwrap();
+        let nets = trusted.into_iter().map(|net: &str| net.parse().unwrap());
+        let settings = Settings { trusted_proxies: nets.collect(), ..settings(limits) };
+        let site = Site::with(Duration::from_secs(600), nowhere, AppSettings::default(), settings).await;
+        let token = site.sign_in("ada").await;
+        let mut open = Vec::new();
+        for _ in 0..2 {
+            let mut client = site.connect().await;
+            client.get("/_nightlatch/session", &token, "").await;
+            client.answer().await;
+            open.push(client);
+        }
+        let mut third = site.connect().await;
+        let _ = third
+            .0
+            .write_all(b"GET /_nightlatch/session HTTP/1.1\r\nHost: desk\r\nConnection: close\r\n\r\n")
+            .await;
+        assert_eq!(!third.rest().await.0.is_empty(), expected, "{trusted:?}");
+    }
+}

@@ -11,6 +11,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use nightlatch_http::Socket;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -22,6 +23,8 @@ use tokio::{
 const CONNECTIONS_MOST: usize = 512;
 /// How long the head of a request may take.
 const HEAD_WAIT: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of its answer. Then it is reset, or some that never read would fill the listener.
+const WRITE_WAIT: Duration = Duration::from_secs(15);
 /// How long answers under way may take when the program stops.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 /// After an accept that failed for want of something, so that it does not fail a million times a second.
@@ -61,8 +64,6 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut stopping: w
 
 async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
     let Ok(local) = stream.local_addr() else { return };
-    // Events are small and are wanted at once.
-    let _ = stream.set_nodelay(true);
     let inner = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(CameInOn(local));
@@ -70,7 +71,7 @@ async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Rece
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_headers(64);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(Socket::tcp(stream, WRITE_WAIT)), service);
     tokio::pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,

@@ -227,12 +227,17 @@ fn settings(config: &Config, engine: &Engine) -> Result<Settings, SiteError> {
 fn limits(of: &config::limits::Limits) -> nightlatch_http::Limits {
     let within = |millis: Millis| Duration::from_millis(millis.0);
     let most = connections_most();
+    let connections = of.connections.map_or(most, |wanted| wanted.min(most));
     nightlatch_http::Limits {
-        connections: of.connections.map_or(most, |wanted| wanted.min(most)),
+        connections,
+        connections_per_address: of.connections_per_address.unwrap_or(connections.div_ceil(4)),
         handshake_within: within(of.handshake_within),
         head_bytes: usize::try_from(of.head.0).unwrap_or(usize::MAX),
         head_fields: of.head_fields,
         head_within: within(of.head_within),
+        body_within: within(of.body_within),
+        body_least: of.body_least.0,
+        body_bytes: of.body.map(|most| most.0),
         write_within: within(of.write_within),
         connect_within: within(of.connect_within),
         idle_upstream_connections: of.idle_upstream_connections,
@@ -329,6 +334,13 @@ mod tests {
         let config = config::read(text, Path::new("site.toml")).config.unwrap();
         let read = limits(&config.limits);
         let defaults = nightlatch_http::Limits::default();
-        assert_eq!(read, nightlatch_http::Limits { connections: read.connections, ..defaults });
+        assert_eq!(
+            read,
+            nightlatch_http::Limits {
+                connections: read.connections,
+                connections_per_address: read.connections_per_address,
+                ..defaults
+            }
+        );
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     limits::Limits,
     outlet::Outlet,
     road::Peer,
+    seat::Seat,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -28,7 +29,7 @@ use http_body::Body as _;
 use std::{future::poll_fn, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::{interval, sleep, timeout},
 };
 
@@ -42,7 +43,7 @@ struct Line {
     gateway: Arc<Gateway>,
     address: IpAddr,
     secure: bool,
-    seat: Arc<OwnedSemaphorePermit>,
+    seat: Arc<Seat>,
     outgoing: Arc<Outgoing>,
 }
 

@@ -26,6 +26,14 @@ pub(super) static SECTION: Section = Section {
             example: "10000",
             means: "Clients' connections that may be open at once; others wait to be accepted. More than there are descriptors for is cut down to that.",
         },
+        Key {
+            name: "connections_per_address",
+            form: Form::Integer,
+            need: Need::Optional("a quarter of `connections`"),
+            status: Status::Now,
+            example: "500",
+            means: "Of these, how many one address may have (of IPv6: one network of 64 bits). A trusted proxy may have all; those that it names by PROXY protocol are counted.",
+        },
         duration("handshake_within", "\"10s\"", "How long a TLS handshake may take."),
         Key {
             name: "head",
@@ -48,6 +56,27 @@ pub(super) static SECTION: Section = Section {
             "\"60s\"",
             "How long a client may take to send a request's head, or to begin the next one.",
         ),
+        duration(
+            "body_within",
+            "\"30s\"",
+            "In each stretch of this long that a request's body is waited for, `body_least` of it must come, or the answer is 408. A gRPC call of a session may be silent.",
+        ),
+        Key {
+            name: "body_least",
+            form: Form::Size,
+            need: Need::Default("\"8KiB\""),
+            status: Status::Now,
+            example: "\"8KiB\"",
+            means: "See `body_within`.",
+        },
+        Key {
+            name: "body",
+            form: Form::Size,
+            need: Need::Optional("no limit"),
+            status: Status::Now,
+            example: "\"100MiB\"",
+            means: "The most bytes of a request's body; more is answered with 413.",
+        },
         duration(
             "write_within",
             "\"60s\"",
@@ -126,6 +155,8 @@ const fn duration(name: &'static str, default: &'static str, means: &'static str
 pub(crate) struct Limits {
     /// Clients' connections that may be open at once.
     pub(crate) connections: Option<usize>,
+    /// Of these, how many one address may have.
+    pub(crate) connections_per_address: Option<usize>,
     /// How long a TLS handshake may take.
     pub(crate) handshake_within: Millis,
     /// The most bytes of a request's head.
@@ -134,6 +165,12 @@ pub(crate) struct Limits {
     pub(crate) head_fields: usize,
     /// How long a head may take.
     pub(crate) head_within: Millis,
+    /// A stretch of waiting for a body.
+    pub(crate) body_within: Millis,
+    /// What must come of a body in it.
+    pub(crate) body_least: Bytes,
+    /// The most bytes of a body.
+    pub(crate) body: Option<Bytes>,
     /// How long a peer may take nothing of what is written to it.
     pub(crate) write_within: Millis,
     /// How long a connection to an app may take to be made.
@@ -176,10 +213,16 @@ impl Limits {
         let table = root.child(notes, &SECTION, "limits")?;
         let connections =
             table.has("connections").then(|| number(notes, &table, "connections", 16, 1_000_000));
+        let per_address = table
+            .has("connections_per_address")
+            .then(|| number(notes, &table, "connections_per_address", 1, 1_000_000));
         let handshake_within = table.text(notes, "handshake_within", Millis::parse);
         let head = table.text(notes, "head", head);
         let head_fields = number(notes, &table, "head_fields", 32, 1_000);
         let head_within = table.text(notes, "head_within", Millis::parse);
+        let body_within = table.text(notes, "body_within", Millis::parse);
+        let body_least = table.text(notes, "body_least", Bytes::parse);
+        let body = table.has("body").then(|| table.text(notes, "body", Bytes::parse));
         let write_within = table.text(notes, "write_within", Millis::parse);
         let connect_within = table.text(notes, "connect_within", Millis::parse);
         let idle_upstream_connections = number(notes, &table, "idle_upstream_connections", 0, 65_535);
@@ -192,10 +235,20 @@ impl Limits {
                 None => None,
                 Some(connections) => Some(connections?),
             },
+            connections_per_address: match per_address {
+                None => None,
+                Some(most) => Some(most?),
+            },
             handshake_within: handshake_within?,
             head: head?,
             head_fields: head_fields?,
             head_within: head_within?,
+            body_within: body_within?,
+            body_least: body_least?,
+            body: match body {
+                None => None,
+                Some(most) => Some(most?),
+            },
             write_within: write_within?,
             connect_within: connect_within?,
             idle_upstream_connections: idle_upstream_connections?,

@@ -93,6 +93,10 @@ answer_within = "2m"
 finish_within = "30s"
 drain_within = "20s"
 write_within = "45s"
+connections_per_address = 50
+body_within = "20s"
+body_least = "4KiB"
+body = "1GiB"
 http2_streams = 50
 http2_stream_window = "128KiB"
 http2_connection_window = "2MiB"
@@ -155,6 +159,10 @@ fn a_full_file_means_what_it_says() {
             head: Bytes(32 << 10),
             head_fields: 100,
             head_within: Millis(30_000),
+            connections_per_address: Some(50),
+            body_within: Millis(20_000),
+            body_least: Bytes(4 << 10),
+            body: Some(Bytes(1 << 30)),
             write_within: Millis(45_000),
             connect_within: Millis(2_000),
             idle_upstream_connections: 64,
