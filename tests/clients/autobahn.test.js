@@ -41,34 +41,53 @@ test("Autobahn's verdicts are the same through the gateway", { skip: !existsSync
   const echo = await startEcho(t);
   const site = await startSite(t, { upstream: `http://127.0.0.1:${echo}`, idle: "3600s", absolute: "7200s", form: false });
   const { token } = await site.start({ subject: "ada" });
-  const dir = await folder(t);
   const servers = { straight: `ws://127.0.0.1:${echo}`, gateway: site.url.replace("http", "ws") };
-  const settings = path.join(dir, "settings.json");
-  await writeFile(settings, JSON.stringify({
-    outdir: dir,
-    servers: Object.entries(servers).map(([agent, url]) => ({ agent, url })),
-    cases: CASES,
-    "exclude-cases": [],
-    "exclude-agent-cases": {},
-  }));
-  const fuzz = path.join(ROOT, "tests/clients/autobahn/fuzz.py");
-  const ran = await run(PYTHON, [fuzz, settings], { env: { NIGHTLATCH_TOKEN: token } });
-  assert.equal(ran.code, 0, ran.stdout.slice(-2000) + ran.stderr.slice(-2000));
 
-  /** @typedef {Record<string, {behavior: string, behaviorClose: string, remoteCloseCode: number | null}>} Verdicts */
-  /** @type {Record<"straight" | "gateway", Verdicts>} */
-  const { straight, gateway } = JSON.parse(await readFile(path.join(dir, "index.json"), "utf8"));
-  const words = (/** @type {Verdicts[string]} */ { behavior, behaviorClose, remoteCloseCode }) =>
-    `${behavior}, closed ${behaviorClose} with ${remoteCloseCode}`;
   /** @type {Record<string, number>} */
   const counts = {};
+  const { straight, different } = await compare(t, servers, token, CASES);
   for (const { behavior } of Object.values(straight)) counts[behavior] = (counts[behavior] ?? 0) + 1;
   t.diagnostic(`${Object.keys(straight).length} cases: ${JSON.stringify(counts)}`);
   const failed = Object.keys(straight).filter((name) => straight[name].behavior === "FAILED");
   t.diagnostic(`failed by the server itself, straight: ${failed.join(", ") || "none"}`);
   assert.ok(Object.keys(straight).length > 250, "the suite was run");
+
+  // The suite gives each side a second to close, which on a busy machine either may miss. What differs by itself differs again.
+  let remaining = different;
+  for (let again = 0; again < 2 && remaining.length > 0; again += 1) {
+    t.diagnostic(`asked again: ${remaining.join("; ")}`);
+    const names = remaining.map((line) => line.split(":")[0]);
+    remaining = (await compare(t, servers, token, names)).different;
+  }
+  assert.deepEqual(remaining, []);
+});
+
+/** @typedef {Record<string, {behavior: string, behaviorClose: string, remoteCloseCode: number | null}>} Verdicts */
+
+/**
+ * The suite's verdicts on these cases: those without the gateway, and a line for each that is another one through it.
+ * @param {import("./support/later.js").Owner} owner
+ * @param {Record<"straight" | "gateway", string>} servers
+ * @param {string} token
+ * @param {string[]} cases
+ */
+async function compare(owner, servers, token, cases) {
+  const dir = await folder(owner);
+  const settings = path.join(dir, "settings.json");
+  const agents = Object.entries(servers).map(([agent, url]) => ({ agent, url }));
+  await writeFile(
+    settings,
+    JSON.stringify({ outdir: dir, servers: agents, cases, "exclude-cases": [], "exclude-agent-cases": {} }),
+  );
+  const fuzz = path.join(ROOT, "tests/clients/autobahn/fuzz.py");
+  const ran = await run(PYTHON, [fuzz, settings], { env: { NIGHTLATCH_TOKEN: token } });
+  assert.equal(ran.code, 0, ran.stdout.slice(-2000) + ran.stderr.slice(-2000));
+  /** @type {Record<"straight" | "gateway", Verdicts>} */
+  const { straight, gateway } = JSON.parse(await readFile(path.join(dir, "index.json"), "utf8"));
+  const words = (/** @type {Verdicts[string]} */ { behavior, behaviorClose, remoteCloseCode }) =>
+    `${behavior}, closed ${behaviorClose} with ${remoteCloseCode}`;
   const different = Object.keys(straight)
     .filter((name) => words(straight[name]) !== words(gateway[name]))
     .map((name) => `${name}: straight ${words(straight[name])}; through the gateway ${words(gateway[name])}`);
-  assert.deepEqual(different, []);
-});
+  return { straight, different };
+}

@@ -5,6 +5,12 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+def log(seen):
+    # In one piece: connections have a thread each.
+    sys.stderr.write(json.dumps(seen) + "\n")
+    sys.stderr.flush()
+
+
 class Echo(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -31,7 +37,7 @@ class Echo(BaseHTTPRequestHandler):
         self.say(b"")
 
     def say(self, body):
-        print(json.dumps({"method": self.command, "target": self.path}), file=sys.stderr, flush=True)
+        log({"method": self.command, "target": self.path})
         answer = f"{self.command} {self.path}\n".encode("latin-1") + body
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
@@ -40,7 +46,7 @@ class Echo(BaseHTTPRequestHandler):
             self.wfile.write(answer)
 
     def send_error(self, code, *rest):
-        print(json.dumps({"refused": code}), file=sys.stderr, flush=True)
+        log({"refused": code})
         super().send_error(code, *rest)
 
     def log_message(self, *_):

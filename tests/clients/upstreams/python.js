@@ -16,6 +16,7 @@ export async function startPython(owner) {
     seen: async () =>
       server.stderr
         .split("\n")
+        .slice(0, -1)
         .filter((line) => line.startsWith("{"))
         .map((line) => JSON.parse(line)),
   };
