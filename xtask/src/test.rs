@@ -10,9 +10,10 @@ pub(crate) fn run() -> Result<(), String> {
     tools::need_node()?;
     tools::apt("curl", "curl")?;
     tools::apt("chromium", "chromium")?;
+    tools::apt("h2load", "nghttp2-client")?;
     tools::apt("nginx", "nginx")?;
     tools::apt("apache2", "apache2-bin")?;
-    tools::python(&["websockets==17.4", "docker==7.2.0"])?;
+    tools::python(&["websockets==17.4", "docker==7.2.0", "h2==4.4.1"])?;
     if let Err(missing) = tools::autobahn() {
         println!("Autobahn's WebSocket suite: NOT RUN, {missing}");
     }

@@ -74,14 +74,9 @@ impl Gateway {
         let (mut closing, mut stopping) = (false, false);
         loop {
             let close = tokio::select! {
-                accepted = connection.accept() => match accepted {
-                    None => return Ok(()),
-                    Some(Err(error)) => return Err(io::Error::other(error)),
-                    Some(Ok((request, respond))) => {
-                        streams.push(Arc::clone(&line).stream(request, respond));
-                        false
-                    }
-                },
+                // What the streams have to send goes out in the same turn: between the question whether a piece may pass and the
+                // socket lies no waiting for a turn, in which its session might end and the connection with it.
+                biased;
                 Some(answered) = streams.next() => {
                     if abandoned.too_many(answered) {
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
@@ -91,6 +86,14 @@ impl Gateway {
                     }
                     false
                 }
+                accepted = connection.accept() => match accepted {
+                    None => return Ok(()),
+                    Some(Err(error)) => return Err(io::Error::other(error)),
+                    Some(Ok((request, respond))) => {
+                        streams.push(Arc::clone(&line).stream(request, respond));
+                        false
+                    }
+                },
                 _ = stop.wait_for(|stop| *stop), if !stopping => {
                     stopping = true;
                     quiet.set(sleep(limits.drain_within));
