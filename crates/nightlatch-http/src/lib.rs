@@ -7,10 +7,11 @@
 //! | step | module |
 //! | --- | --- |
 //! | a connection, within its bounds | `accept`, `serve`, `seat`, `gate`, [`Socket`], [`Limits`] |
+//! | one stream of many (HTTP/2) | `outlet`, `http2` |
 //! | a request gets its one reading | `road`, [`target`], [`path`], [`route`] |
 //! | its credential is found, and goes no further | [`extract`], [`trigger`], `ticket` |
 //! | it is forwarded | `exchange`, `sending`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
-//! | its answer is passed on, or cut | `download`, [`sse`], `upgrade`, `tunnel`, [`websocket`] |
+//! | its answer is passed on, or cut | `download`, [`sse`], [`grpc`], `upgrade`, `tunnel`, [`websocket`] |
 //! | it is refused | `answer`, [`pages`] |
 //! | our own routes | `own`, `form` |
 //!
