@@ -273,3 +273,6 @@ impl Drop for StreamOut {
         leaving.into_iter().for_each(|leaving| self.outgoing.lost(leaving));
     }
 }
+
+#[cfg(test)]
+mod tests;

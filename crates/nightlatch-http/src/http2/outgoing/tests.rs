@@ -1,0 +1,96 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail the test they serve")]
+
+use super::*;
+use crate::{
+    gate::{GatedIo, tests::stage},
+    http2::{followed::Followed, frames},
+    socket::Socket,
+};
+use nightlatch_engine::ManualTime;
+use std::{convert::Infallible, io::ErrorKind, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// A frame of eight bytes of payload.
+fn frame(kind: u8, flags: u8, stream: u32) -> Vec<u8> {
+    [&[0, 0, 8, kind, flags][..], &stream.to_be_bytes(), b"12345678"].concat()
+}
+
+/// A way out, followed, and what arrives at its end.
+async fn way_out(
+    outgoing: impl FnOnce(Arc<Gate>) -> Arc<Outgoing>,
+) -> (Followed<GatedIo>, Arc<Outgoing>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let near = listener.accept().await.unwrap().0;
+    let (io, gate) = GatedIo::new(Socket::tcp(near, Duration::from_secs(60)));
+    let outgoing = outgoing(gate);
+    (Followed::server(io, Arc::clone(&outgoing)), outgoing, far)
+}
+
+fn enter(outgoing: &Arc<Outgoing>, guarded: Option<&Guarded>, id: u32) -> StreamOut {
+    outgoing.enter(guarded.cloned(), || Ok::<_, Infallible>((id, ()))).unwrap().0
+}
+
+#[tokio::test]
+async fn never_late_a_frame_that_was_queued_in_time_does_not_leave_late() {
+    let time = Arc::new(ManualTime::new(1_800_000_000_000_000_000));
+    let stage = stage(Box::new(Arc::clone(&time))).await;
+    let (mut io, outgoing, mut far) = way_out(|gate| Outgoing::to_client(gate, 100)).await;
+    let _free = enter(&outgoing, None, 1);
+    let _bound = enter(&outgoing, Some(&stage.guarded), 3);
+    let early = [frame(frames::HEADERS, 4, 3), frame(frames::DATA, 0, 3)].concat();
+    io.write_all(&early).await.unwrap();
+    io.flush().await.unwrap();
+    time.advance(600 * 1_000_000_000);
+    // Others, and what carries nothing, still pass; so does the reset of that very stream.
+    let others = [frame(frames::DATA, 0, 1), frame(6, 0, 0), frame(frames::RST_STREAM, 0, 3)].concat();
+    io.write_all(&others).await.unwrap();
+    io.flush().await.unwrap();
+    // `h2` had this one in its queue, and nobody took it out.
+    let _bound = enter(&outgoing, Some(&stage.guarded), 5);
+    let late = io.write_all(&frame(frames::DATA, 0, 5)).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::PermissionDenied);
+    drop(io);
+    let mut seen = vec![0; early.len() + others.len()];
+    far.read_exact(&mut seen).await.unwrap();
+    assert_eq!(seen, [early, others].concat());
+    assert!(far.read(&mut [0; 9]).await.is_err(), "reset, without a byte more");
+}
+
+#[tokio::test]
+async fn never_late_a_frame_of_nobody_does_not_reach_an_application() {
+    let stage = stage(Box::new(nightlatch_engine::OsTime)).await;
+    let (mut io, outgoing, mut far) = way_out(Outgoing::to_application).await;
+    let stream = enter(&outgoing, Some(&stage.guarded), 1);
+    io.write_all(&frame(frames::HEADERS, 4, 1)).await.unwrap();
+    assert!(!stream.ended());
+    // Given up: its reset passes, and nothing else that `h2` may still hold.
+    drop(stream);
+    io.write_all(&frame(frames::RST_STREAM, 0, 1)).await.unwrap();
+    assert!(io.write_all(&frame(frames::DATA, 0, 1)).await.is_err());
+    drop(io);
+    let mut seen = vec![0; 34];
+    far.read_exact(&mut seen).await.unwrap();
+    assert!(far.read(&mut [0; 9]).await.is_err());
+}
+
+#[tokio::test]
+async fn words_may_follow_when_everything_before_them_has_left() {
+    let stage = stage(Box::new(nightlatch_engine::OsTime)).await;
+    let (mut io, outgoing, _far) = way_out(|gate| Outgoing::to_client(gate, 100)).await;
+    let stream = enter(&outgoing, Some(&stage.guarded), 1);
+    let speak = || stream.last_words(&stage.guarded, "event");
+    stream.queue(1);
+    stream.queue(8);
+    assert!(!speak(), "queued, and not yet handed down");
+    io.write_all(&frame(frames::HEADERS, 4, 1)).await.unwrap();
+    io.flush().await.unwrap();
+    assert!(!speak(), "the head has left, the body has not");
+    io.write_all(&frame(frames::DATA, 0, 1)).await.unwrap();
+    assert!(!speak(), "handed down, and perhaps not yet left");
+    io.flush().await.unwrap();
+    assert!(speak() && stream.speaks());
+}
