@@ -85,6 +85,16 @@ pub enum Entry {
         /// How many.
         count: u64,
     },
+    /// What follows was written after a restore: the entries before it are those of a backup, and entries that had been
+    /// written after it was taken are in another copy of this ledger, if anywhere.
+    Restored {
+        /// When.
+        at: u64,
+        /// When the backup was taken.
+        taken_at: u64,
+        /// How many entries it has.
+        entries: u64,
+    },
     /// The program started.
     Started {
         /// When.
@@ -312,6 +322,7 @@ impl Entry {
             | Entry::ClockStepped { .. }
             | Entry::ClockFault { .. }
             | Entry::EntriesGaveWay { .. }
+            | Entry::Restored { .. }
             | Entry::Started { .. }
             | Entry::Stopped { .. } => None,
         }
@@ -331,6 +342,7 @@ impl Entry {
             | Entry::ClockStepped { at, .. }
             | Entry::ClockFault { at, .. }
             | Entry::EntriesGaveWay { at, .. }
+            | Entry::Restored { at, .. }
             | Entry::Started { at, .. }
             | Entry::Stopped { at } => *at,
         }

@@ -147,6 +147,7 @@ impl<'a> Found<'a> {
             | Entry::ClockStepped { .. }
             | Entry::ClockFault { .. }
             | Entry::EntriesGaveWay { .. }
+            | Entry::Restored { .. }
             | Entry::Started { .. }
             | Entry::Stopped { .. } => {}
         }

@@ -13,7 +13,7 @@
 //! | a deadline comes while nobody asks | `deadlines`, `wheel` |
 //! | a session ends | `end`, `limits`, `block` |
 //! | it is on the record | `entry`, `journal` |
-//! | it survives a restart | `slots`, `upkeep`, `found`, `recover` |
+//! | it survives a restart | `slots`, `upkeep`, `found`, `recover`, `restore` |
 //! | something fails | `health`, `room` |
 //!
 //! What never lives here: a protocol. How something open is cut is the business of the enforcement points.
@@ -34,6 +34,7 @@ mod lanes;
 mod limits;
 mod permit;
 mod recover;
+mod restore;
 mod room;
 mod rules;
 mod run;

@@ -12,7 +12,7 @@
 //! 4. [`Ledger::checkpoint`] signs the root of the Merkle tree over everything so far. (`tree`, `checkpoint`, `history`)
 //! 5. [`Ledger::prove_inclusion`] and [`Ledger::prove_consistency`] show what is in it to somebody far away. (`proof`)
 //! 6. After a crash [`Ledger::open`] finds all of it again, and tells a torn tail from damage. (`scan`, `recover`)
-//! 7. [`verify::verify`] checks it offline, with files and keys only; [`export::export`] writes it in the public form.
+//! 7. [`verify::verify`] checks it offline, with files and keys only; [`export::export`] writes it in the public form, [`copy::copy`] as it is.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,6 +39,7 @@ pub mod verify;
 
 mod block;
 mod checkpoint;
+pub mod copy;
 mod disk;
 pub mod export;
 mod files;

@@ -41,10 +41,19 @@ pub enum OpenDataDirError {
         /// Its permission bits.
         mode: u32,
     },
+    /// It is a backup: sessions that ended since it was taken would live again.
+    #[error("`{}` is a backup and cannot be put into service as it is: sessions that have ended since would live again; use `nightlatch restore`", path.display())]
+    IsBackup {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The operating system refused.
     #[error(transparent)]
     File(#[from] FileError),
 }
+
+/// The file that makes a directory a backup.
+pub const BACKUP_MARK: &str = "backup.json";
 
 impl DataDir {
     /// Takes the directory at `path` for this process, and creates it (mode 0700, parents included) if it is not there.
@@ -58,6 +67,10 @@ impl DataDir {
         let mode = mode(&handle, &path)?;
         if mode & 0o002 != 0 {
             return Err(OpenDataDirError::OpenToAll { path, mode });
+        }
+
+        if path.join(BACKUP_MARK).exists() {
+            return Err(OpenDataDirError::IsBackup { path });
         }
 
         // The lock file is never removed: a process that waited on the removed one would hold a lock nobody else sees.

@@ -34,7 +34,7 @@ pub mod snapshot;
 #[cfg(test)]
 mod temp;
 
-pub use dir::{DataDir, OpenDataDirError};
+pub use dir::{BACKUP_MARK, DataDir, OpenDataDirError};
 pub use file::{FileError, OpenToOthers};
 pub use keys::{KeyError, Keys, SecretKey};
 pub use people::{NotAPseudonym, OpenPeopleError, People, Person, Pseudonym, PseudonymError};

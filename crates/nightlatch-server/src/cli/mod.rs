@@ -4,6 +4,7 @@
 //! with one of four codes, so that a script need not read words: 0 done, 1 the answer is no, 2 wrong usage, 3 something could not
 //! be reached or read. What `--help` says is written here, beside what it is about.
 
+mod backup;
 mod client;
 mod config_check;
 mod ledger_export;
@@ -55,6 +56,29 @@ enum Command {
     /// Check, prove, follow and export the record
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Copy everything that a data directory remembers to another directory, also beside a running server
+    ///
+    /// What was copied is verified. The backup holds the key that signs the record, and names of people.
+    Backup {
+        /// The directory to write to; must not exist yet, or be empty
+        to: PathBuf,
+        /// The data directory of the server: `[data] dir` in its configuration
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Put a backup in place as a data directory, and end every session in it
+    ///
+    /// The server must be stopped. Every session that lives in the backup ends, with reason `restored` on the record.
+    Restore {
+        /// The backup
+        from: PathBuf,
+        /// The data directory to make: `[data] dir` in the server's configuration
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Put it in the place of a data directory that is there; that one is kept beside it
+        #[arg(long)]
+        replace: bool,
+    },
     /// Print the OpenAPI description of the API
     #[command(hide = true)]
     Openapi,
@@ -265,6 +289,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Session(command) => session(out, command),
         Command::Subject(command) => subject(out, command),
         Command::Ledger(command) => ledger(out, command),
+        Command::Backup { to, data } => backup::take(out, &data, &to),
+        Command::Restore { from, data, replace } => backup::put_back(out, &from, &data, replace),
         Command::Openapi => out.text(&crate::api::openapi_document()),
         Command::Reference { page } => out.text(&match page {
             Page::Configuration => crate::config::reference_markdown(),

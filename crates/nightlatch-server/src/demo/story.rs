@@ -83,6 +83,7 @@ fn take(engine: &Engine, index: u64, entry: Entry, endings: &mut BTreeMap<String
         | Entry::ClockFault { .. }
         | Entry::Started { .. }
         | Entry::EntriesGaveWay { .. }
+        | Entry::Restored { .. }
         | Entry::SubjectBlocked(_)
         | Entry::SubjectUnblocked(_)
         | Entry::Stopped { .. } => {}
