@@ -1,13 +1,15 @@
 // @ts-check
 // The doors: what stopping does to who is inside, and certificates that change while people are connected.
 import assert from "node:assert/strict";
-import { copyFile, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { copyFile, stat } from "node:fs/promises";
+import net from "node:net";
 import path from "node:path";
 import { describe, test } from "node:test";
 import tls from "node:tls";
 import { WebSocket } from "ws";
 import { ask } from "./support/http.js";
-import { folder, run } from "./support/program.js";
+import { ROOT, Server, folder, run } from "./support/program.js";
 import { DESK_APP, startDeskSite, startSite } from "./support/site.js";
 import { eventually, sleep } from "./support/wait.js";
 
@@ -20,6 +22,15 @@ async function certificate(dir, name) {
   ]);
   assert.equal(made.code, 0, made.stderr);
   return { key, cert };
+}
+
+/** A port that nobody has, as far as can be known. */
+async function freePort() {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = /** @type {net.AddressInfo} */ (server.address());
+  await new Promise((closed) => server.close(closed));
+  return port;
 }
 
 describe("doors", { concurrency: 2 }, () => {
@@ -97,5 +108,66 @@ describe("doors", { concurrency: 2 }, () => {
     assert.match(metrics.text, /certificate_reloads_total\{result="done"\} 1/);
     assert.match(metrics.text, /certificate_reloads_total\{result="failed"\} 1/);
     [old, fresh, back].forEach(({ socket }) => socket.destroy());
+  });
+
+  test("a load balancer says whose connection it is, a socket file is there, and an old one is replaced", async (t) => {
+    const dir = await folder(t);
+    const proxied = `127.0.0.1:${await freePort()}`;
+    const socket = path.join(dir, "gateway.sock");
+    const listen = `gateway_proxied = "${proxied}"\ngateway_unix = "unix:${socket}"\ntrusted_proxies = ["127.0.0.1"]`;
+    const site = await startDeskSite(t, { dir, listen, form: false });
+    const { token } = await site.start({ subject: "trader" });
+    const bearer = ["-s", "-m", "5", "-H", `Authorization: Bearer ${token}`];
+    for (const [args, status] of /** @type {[string[], string][]} */ ([
+      [["--haproxy-protocol", `http://${proxied}/api/positions`], "200"],
+      [[`http://${proxied}/api/positions`], "000"],
+      [["--haproxy-protocol", `${site.url}/api/positions`], "400"],
+      [["--unix-socket", socket, "http://desk/api/positions"], "200"],
+    ])) {
+      const answer = await run("curl", [...bearer, "-o", "/dev/null", "-w", "%{http_code}", ...args]);
+      assert.equal(answer.stdout, status, args.join(" "));
+    }
+    assert.equal((await stat(socket)).mode & 0o777, 0o660);
+    await site.server.stop("SIGKILL");
+    const again = await startSite(t, { upstream: site.desk.url, app: DESK_APP, dir, listen, form: false });
+    const answer = await run("curl", [...bearer, "--unix-socket", socket, "http://desk/api/positions"]);
+    assert.equal(answer.code, 0, "the file of the killed one was replaced");
+    await again.server.stop();
+  });
+
+  test("restarted under a socket that is held for it: nobody is refused, everybody is answered", async (t) => {
+    const port = await freePort();
+    const gateway = `127.0.0.1:${port}`;
+    const binary = path.resolve(ROOT, process.env.NIGHTLATCH_BIN ?? "target/debug/nightlatch");
+    const holder = path.join(ROOT, "tests/clients/python/hold_socket.py");
+    const start = (/** @type {string[]} */ args) => new Server("python3", [holder, String(port), binary, ...args]);
+    const site = await startDeskSite(t, { gateway, start, idle: "30s", form: false });
+    const { token } = await site.start({ subject: "trader" });
+    let [running, answered] = [true, 0];
+    /** @type {string[]} */
+    const failed = [];
+    let longest = 0;
+    const clients = Array.from({ length: 8 }, async () => {
+      while (running) {
+        const asked = Date.now();
+        const headers = { Authorization: `Bearer ${token}`, Connection: "close" };
+        const answer = await ask(`http://${gateway}/api/positions`, { headers }).catch((error) => String(error));
+        if (typeof answer !== "string" && answer.status === 200) answered += 1;
+        else failed.push(typeof answer === "string" ? answer : `${answer.status}`);
+        longest = Math.max(longest, Date.now() - asked);
+      }
+    });
+    const runs = () => site.server.stdout.trim().split("\n").map(Number);
+    const serving = () => site.server.stderr.split("\n").filter((line) => line.includes('"serving"')).length;
+    for (let round = 1; round <= 3; round++) {
+      await sleep(300);
+      process.kill(runs().at(-1) ?? 0, "SIGTERM");
+      await eventually("the next run serving", () => serving() > round);
+    }
+    await sleep(300);
+    running = false;
+    await Promise.all(clients);
+    assert.deepEqual(failed, []);
+    t.diagnostic(`${answered} answers over 3 restarts, none refused; the longest wait was ${longest} ms`);
   });
 });

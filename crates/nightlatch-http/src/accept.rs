@@ -3,6 +3,7 @@
 //! A client that has said nothing yet costs a seat and a descriptor, and no longer than a handshake may take ([`crate::Limits`]).
 
 use crate::{
+    door::{Door, Listener, client_of},
     gate::GatedIo,
     gateway::Gateway,
     outlet::Outlet,
@@ -10,15 +11,10 @@ use crate::{
     seat::{Seat, Share},
     socket::Socket,
 };
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -34,20 +30,26 @@ impl Gateway {
         self: Arc<Self>,
         listener: TcpListener,
         tls: Option<TlsAcceptor>,
-        mut stop: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) {
+        self.open(Door::new(Listener::Tcp(listener), tls), stop).await;
+    }
+
+    /// The same for any way in.
+    pub async fn open(self: Arc<Self>, door: Door, mut stop: watch::Receiver<bool>) {
+        let Door { listener, tls, proxied } = door;
         let mut connections = JoinSet::new();
         loop {
             // Taken before a connection is accepted: what the kernel holds costs us no descriptor.
             let accepted = tokio::select! {
-                accepted = seated(&self.seats, &listener) => accepted,
+                accepted = self.seated(&listener) => accepted,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             while connections.try_join_next().is_some() {}
             match accepted {
-                Ok((seat, tcp, peer)) => {
-                    let gateway = Arc::clone(&self);
-                    connections.spawn(gateway.connection((seat, tcp, peer), tls.clone(), stop.clone()));
+                Ok((seat, socket, address)) => {
+                    let came = Came { seat, socket, address, tls: tls.clone(), proxied };
+                    connections.spawn(Arc::clone(&self).connection(came, stop.clone()));
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: those that are open end sooner or later.
@@ -73,21 +75,26 @@ impl Gateway {
         }
     }
 
-    async fn connection(
-        self: Arc<Self>,
-        (seat, tcp, peer): (OwnedSemaphorePermit, TcpStream, SocketAddr),
-        tls: Option<TlsAcceptor>,
-        stop: watch::Receiver<bool>,
-    ) {
-        let Ok(share) = self.share(peer.ip()) else {
-            tracing::debug!(address = %peer.ip(), "a client has all the connections it may have");
+    async fn connection(self: Arc<Self>, came: Came, stop: watch::Receiver<bool>) {
+        let Came { seat, mut socket, mut address, tls, proxied } = came;
+        if proxied {
+            address = match self.introduced(&mut socket, address).await {
+                Ok(client) => client,
+                Err(error) => {
+                    tracing::warn!(proxy = %address, %error, "a connection was refused: it did not say whose it is");
+                    return;
+                }
+            };
+        }
+        let Ok(share) = self.share(address) else {
+            tracing::debug!(%address, "a client has all the connections it may have");
             return;
         };
         let seat = Seat::new(seat, share);
-        let (io, gate) = GatedIo::new(Socket::tcp(tcp, self.limits.write_within));
+        let (io, gate) = GatedIo::new(socket);
         let outlet = Outlet::Connection(gate);
         let pins = Some(Arc::default());
-        let peer = Peer { address: peer.ip(), secure: tls.is_some(), outlet, pins, seat: Arc::new(seat) };
+        let peer = Peer { address, secure: tls.is_some(), outlet, pins, seat: Arc::new(seat) };
         let served = match tls {
             None => self.http(io, peer, stop).await,
             Some(tls) => match timeout(self.limits.handshake_within, tls.accept(io)).await {
@@ -105,7 +112,32 @@ impl Gateway {
     }
 }
 
+/// A connection that was accepted.
+struct Came {
+    seat: OwnedSemaphorePermit,
+    socket: Socket,
+    address: IpAddr,
+    tls: Option<TlsAcceptor>,
+    proxied: bool,
+}
+
 impl Gateway {
+    /// A connection, once there is room for it.
+    async fn seated(&self, listener: &Listener) -> io::Result<(OwnedSemaphorePermit, Socket, IpAddr)> {
+        let seat = Arc::clone(&self.seats).acquire_owned().await.map_err(io::Error::other)?;
+        let (socket, address) = listener.accept(self.limits.write_within).await?;
+        Ok((seat, socket, address))
+    }
+
+    /// Who a trusted proxy says this connection is from, in bounded time. Nobody else is believed, and nobody may leave it out.
+    async fn introduced(&self, socket: &mut Socket, proxy: IpAddr) -> io::Result<IpAddr> {
+        if !self.trusted.contains(proxy) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is not in `trusted_proxies`"));
+        }
+        let introduced = timeout(self.limits.handshake_within, client_of(socket, proxy));
+        introduced.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
     /// A share for one more connection of this address; a proxy's belong to others.
     fn share(&self, address: IpAddr) -> Result<Option<Share>, TooMany> {
         if self.trusted.contains(address) {
@@ -117,13 +149,3 @@ impl Gateway {
 
 /// The address has all the connections it may have.
 struct TooMany;
-
-/// A connection, once there is room for it.
-async fn seated(
-    seats: &Arc<Semaphore>,
-    listener: &TcpListener,
-) -> io::Result<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
-    let seat = Arc::clone(seats).acquire_owned().await.map_err(io::Error::other)?;
-    let (tcp, peer) = listener.accept().await?;
-    Ok((seat, tcp, peer))
-}

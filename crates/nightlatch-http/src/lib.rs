@@ -6,7 +6,7 @@
 //!
 //! | step | module |
 //! | --- | --- |
-//! | a connection, within its bounds | `accept`, `serve`, `seat`, `gate`, [`Socket`], [`Limits`] |
+//! | a connection, within its bounds | [`Door`], `accept`, [`proxy_protocol`], `serve`, `seat`, `gate`, [`Socket`], [`Limits`] |
 //! | one stream of many (HTTP/2) | `outlet`, `http2` |
 //! | a request gets its one reading | `road`, [`target`], [`path`], [`route`] |
 //! | its credential is found, and goes no further | [`extract`], [`trigger`], `ticket` |
@@ -21,6 +21,7 @@ mod accept;
 mod answer;
 pub mod app_cookie;
 pub mod cookies;
+mod door;
 mod download;
 mod drain;
 mod exchange;
@@ -37,6 +38,7 @@ mod outlet;
 mod own;
 pub mod pages;
 pub mod path;
+pub mod proxy_protocol;
 mod road;
 pub mod route;
 mod seat;
@@ -54,6 +56,7 @@ mod upstream;
 pub mod vocabulary;
 pub mod websocket;
 
+pub use door::{Door, Listener};
 pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, Settings};
 pub use limits::{Http2, Limits};
 pub use socket::Socket;

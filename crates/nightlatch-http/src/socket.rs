@@ -9,6 +9,7 @@
 //! A Unix socket has neither option and knows no reset: its peer is on this machine, sees the end of the stream, and tells a cut
 //! answer from a whole one by its length or its missing last chunk.
 
+use bytes::Bytes;
 use socket2::SockRef;
 use std::{
     io::{self, IoSlice},
@@ -35,6 +36,8 @@ pub struct Socket {
     stalled: Option<Pin<Box<Sleep>>>,
     /// It goes with a reset.
     abandoned: bool,
+    /// What was read too early, and is to be read first.
+    ahead: Bytes,
 }
 
 #[derive(Debug)]
@@ -53,13 +56,22 @@ impl Socket {
         let options = SockRef::from(&tcp);
         let _ = options.set_tcp_notsent_lowat(UNSENT);
         let _ = options.set_tcp_user_timeout(Some(write_within));
-        Socket { stream: Stream::Tcp(tcp), write_within, stalled: None, abandoned: false }
+        Socket::of(Stream::Tcp(tcp), write_within)
     }
 
     /// A connection over a Unix socket.
     #[must_use]
     pub fn unix(unix: UnixStream, write_within: Duration) -> Socket {
-        Socket { stream: Stream::Unix(unix), write_within, stalled: None, abandoned: false }
+        Socket::of(Stream::Unix(unix), write_within)
+    }
+
+    fn of(stream: Stream, write_within: Duration) -> Socket {
+        Socket { stream, write_within, stalled: None, abandoned: false, ahead: Bytes::new() }
+    }
+
+    /// What was read too early is read again.
+    pub(crate) fn put_back(&mut self, bytes: Vec<u8>) {
+        self.ahead = bytes.into();
     }
 
     /// Connects to `host:port`, or to `unix:` and the path of a socket.
@@ -98,6 +110,11 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let now = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead.split_to(now));
+            return Poll::Ready(Ok(()));
+        }
         match &mut self.stream {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Stream::Unix(unix) => Pin::new(unix).poll_read(cx, buf),

@@ -11,6 +11,7 @@ mod cli;
 mod config;
 mod demo;
 mod index;
+mod listening;
 mod logging;
 mod metrics;
 mod serve;

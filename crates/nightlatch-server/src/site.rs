@@ -17,18 +17,20 @@ use crate::{
         url::Upstream,
     },
     index::{Follower, Index},
+    listening::Held,
     tls::{self, Certificates, TlsError},
 };
 use nightlatch_core::{ActivityMode, Limits, Policy, PolicyError, Span};
 use nightlatch_engine::{Engine, OpenError, OsTime, Recovery, Running};
 use nightlatch_http::{
-    AppSettings, DemoUser, Gateway, Settings, app_cookie::AppCookieError, route as gateway_route,
+    AppSettings, DemoUser, Door, Gateway, Listener, Settings, app_cookie::AppCookieError,
+    route as gateway_route,
 };
 use nightlatch_store::KeyError;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UnixListener},
     signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinSet,
@@ -66,7 +68,7 @@ pub(crate) enum SiteError {
     )]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: String,
         /// What is in the way.
         source: io::Error,
     },
@@ -85,6 +87,8 @@ pub(crate) struct Site {
     gateway: Arc<Gateway>,
     tls: Option<Arc<Certificates>>,
     gateway_listener: TcpListener,
+    proxied_listener: Option<TcpListener>,
+    unix_listener: Option<UnixListener>,
     admin_listener: TcpListener,
     keys: ApiKeys,
     index: Arc<Index>,
@@ -110,8 +114,15 @@ impl Site {
         };
         let index = Arc::new(Index::at(config.data_dir.join("index.sqlite")));
         let follower = Follower::start(Arc::clone(&index), Arc::clone(engine))?;
-        let gateway_listener = listen(config.listen.gateway).await?;
-        let admin_listener = listen(config.listen.admin).await?;
+        let mut held = Held::of_environment();
+        let gateway_listener = held.tcp(config.listen.gateway).await?;
+        let proxied_listener = match config.listen.gateway_proxied {
+            Some(address) => Some(held.tcp(address).await?),
+            None => None,
+        };
+        let unix_listener = config.listen.gateway_unix.as_deref().map(|path| held.unix(path)).transpose()?;
+        let admin_listener = held.tcp(config.listen.admin).await?;
+        held.report_others();
         let mut api_keys = ApiKeys::default();
         for key in keys {
             api_keys.add(&key.name, key.role, key.secret.reveal());
@@ -122,6 +133,8 @@ impl Site {
             gateway,
             tls,
             gateway_listener,
+            proxied_listener,
+            unix_listener,
             admin_listener,
             keys: api_keys,
             index,
@@ -151,8 +164,8 @@ impl Site {
 
     /// Answers until SIGTERM or SIGINT, then stops in order.
     pub(crate) async fn run(self) -> Result<(), SiteError> {
-        let Site { running, gateway, tls, gateway_listener, admin_listener, keys, index, follower, .. } =
-            self;
+        let Site { running, gateway, tls, admin_listener, keys, index, follower, .. } = self;
+        let (tcp, proxied, unix) = (self.gateway_listener, self.proxied_listener, self.unix_listener);
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
@@ -162,7 +175,14 @@ impl Site {
         let state = ApiState::new(engine, keys, Arc::clone(&index), draining.clone(), stopping.clone());
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let mut gateways = JoinSet::new();
-        gateways.spawn(gateway.serve(gateway_listener, acceptor, draining));
+        let doors = [Door::new(Listener::Tcp(tcp), acceptor.clone())]
+            .into_iter()
+            .chain(proxied.map(|tcp| Door::new(Listener::Tcp(tcp), acceptor).proxied(true)))
+            // Nobody can listen in on the way through this machine's kernel: no TLS.
+            .chain(unix.map(|unix| Door::new(Listener::Unix(unix), None)));
+        for door in doors {
+            gateways.spawn(Arc::clone(&gateway).open(door, draining.clone()));
+        }
         let mut admins = JoinSet::new();
         admins.spawn(admin::serve(admin_listener, api::router(state), stopping));
         let ended = loop {
@@ -191,10 +211,6 @@ impl Site {
         tokio::task::block_in_place(|| drop(running));
         ended
     }
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, SiteError> {
-    TcpListener::bind(address).await.map_err(|source| SiteError::Listen { address, source })
 }
 
 /// The configuration as the gateway takes it.

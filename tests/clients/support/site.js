@@ -49,10 +49,14 @@ export async function startDesk(owner) {
  * @param {string} [options.app] more lines of the app's table
  * @param {{name: string, host: string, upstream: string, app?: string}[]} [options.apps] several apps, each for a host of its own
  * @param {string} [options.tls]
+ * @param {string} [options.listen] more lines of `[listen]`
+ * @param {string} [options.gateway] where the gateway listens
+ * @param {(args: string[]) => Server} [options.start] starts the program
  * @param {boolean} [options.form] whether there is the sign-in form of the demo
  * @param {(server: Server) => void} [options.spawned] told of the process, before it serves
  */
 export async function startSite(owner, options) {
+  const { gateway = "127.0.0.1:0", listen = "", start = startProgram } = options;
   const { upstream, idle = "3s", absolute = "60s", app = "", tls, form = true } = options;
   const apps = options.apps ?? [{ name: "app", host: "*", upstream, app }];
   const dir = options.dir ?? (await folder(owner));
@@ -67,8 +71,9 @@ export async function startSite(owner, options) {
   const config = `
 version = 1
 [listen]
-gateway = "127.0.0.1:0"
+gateway = "${gateway}"
 admin   = "127.0.0.1:0"
+${listen}
 ${tls ? `tls = ${tls}` : ""}
 [data]
 dir = "data"
@@ -82,7 +87,7 @@ ${ROLES.map((role) => `[[api_key]]\nname = "${role}"\nrole = "${role}"\nkey_file
 `;
   const file = path.join(dir, "nightlatch.toml");
   await writeFile(file, config);
-  const server = startProgram(["serve", "--config", file]);
+  const server = start(["serve", "--config", file]);
   options.spawned?.(server);
   later(owner, () => server.stop());
   const serving = await server.ready(() =>

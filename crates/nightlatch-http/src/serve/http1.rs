@@ -8,8 +8,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{convert::Infallible, io, pin::pin, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::watch,
-    time::timeout,
+    sync::{Notify, watch},
+    time::{sleep, timeout},
 };
 
 impl Gateway {
@@ -26,7 +26,10 @@ impl Gateway {
         let gate = peer.outlet.connection().cloned();
         let peer = Arc::new(peer);
         let limits = self.limits;
+        let asked = Arc::<Notify>::default();
+        let asks = Arc::clone(&asked);
         let service = service_fn(move |request| {
+            asks.notify_one();
             let (gateway, peer) = (Arc::clone(&self), Arc::clone(&peer));
             async move { Ok::<_, Infallible>(gateway.handle(request.map(Inbound::Http1), &peer).await) }
         });
@@ -39,10 +42,18 @@ impl Gateway {
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
         let mut connection = pin!(connection);
-        let served = tokio::select! {
+        let mut served = tokio::select! {
             served = connection.as_mut() => Some(served),
             _ = stop.wait_for(|stop| *stop) => None,
         };
+        if served.is_none() {
+            // Whoever was let in at the last moment is heard: a connection closed before its first request looks like a refusal.
+            served = tokio::select! {
+                served = connection.as_mut() => Some(served),
+                () = asked.notified() => None,
+                () = sleep(limits.drain_within / 4) => None,
+            };
+        }
         let served = match served {
             Some(served) => served,
             None => {

@@ -55,6 +55,7 @@ impl Making {
 pub struct Site {
     pub address: SocketAddr,
     pub running: Running,
+    gateway: Arc<Gateway>,
     stop: watch::Sender<bool>,
     _data: tempfile::TempDir,
 }
@@ -93,8 +94,8 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(gateway.serve(listener, making.tls, stopped));
-        Site { address, running, stop, _data: data }
+        tokio::spawn(Arc::clone(&gateway).serve(listener, making.tls, stopped));
+        Site { address, running, gateway, stop, _data: data }
     }
 
     pub fn engine(&self) -> &Arc<Engine> {
@@ -148,6 +149,11 @@ impl Site {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("{} permits are still held", session.open());
+    }
+
+    /// Another way in.
+    pub fn open_door(&self, door: nightlatch_http::Door) {
+        tokio::spawn(Arc::clone(&self.gateway).open(door, self.stop.subscribe()));
     }
 
     /// The gateway is told to stop.

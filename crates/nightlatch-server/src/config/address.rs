@@ -35,6 +35,16 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Mistake> {
     })
 }
 
+/// A socket file: `unix:` and its path.
+pub(super) fn socket_file(text: &str) -> Result<PathBuf, Mistake> {
+    match text.strip_prefix("unix:") {
+        Some(path) => unix_path(path),
+        None => {
+            Err(Mistake::new(Code::BadAddress, format!("`{}` does not begin with `unix:`", quoted(text))))
+        }
+    }
+}
+
 /// The path of a socket file, from the root on: two programs have to mean the same file, whatever folder each of them runs in.
 pub(super) fn unix_path(path: &str) -> Result<PathBuf, Mistake> {
     /// What a socket's address has room for on Linux, without the zero at its end.

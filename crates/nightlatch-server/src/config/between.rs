@@ -16,8 +16,10 @@ use super::notes::Notes;
 /// The listeners against each other, and against what browsers need.
 pub(super) fn listeners(notes: &mut Notes<'_>, listen: &Listen) {
     let Listen { gateway, admin, public_url, .. } = listen;
-    let overlap = gateway.ip() == admin.ip() || gateway.ip().is_unspecified() || admin.ip().is_unspecified();
-    if gateway.port() == admin.port() && gateway.port() != 0 && overlap {
+    if let Some(proxied) = listen.gateway_proxied {
+        proxied_listener(notes, listen, proxied);
+    }
+    if overlap(*gateway, *admin) {
         let message = format!("`listen.gateway` and `listen.admin` would both take port {}", gateway.port());
         notes.blame(
             "listen.admin",
@@ -63,6 +65,36 @@ pub(super) fn listeners(notes: &mut Notes<'_>, listen: &Listen) {
     }
 }
 
+/// The listener on which connections say whose they are, against the others and against who may use it.
+fn proxied_listener(notes: &mut Notes<'_>, listen: &Listen, proxied: SocketAddr) {
+    for (key, other) in [("listen.gateway", listen.gateway), ("listen.admin", listen.admin)] {
+        if overlap(proxied, other) {
+            let message =
+                format!("`listen.gateway_proxied` and `{key}` would both take port {}", other.port());
+            let mistake = Mistake::new(Code::SameAddress, message).hint("give each a port of its own");
+            notes.blame("listen.gateway_proxied", mistake);
+        }
+    }
+    if listen.trusted_proxies.is_empty() {
+        let message = "`gateway_proxied` takes trusted proxies only, and there are none";
+        let hint = "list your load balancers in `trusted_proxies`, such as `10.0.1.0/24`, or remove it";
+        notes.blame("listen.gateway_proxied", Mistake::new(Code::MissingKey, message).hint(hint));
+    }
+    if listen.tls.is_empty() && !proxied.ip().is_loopback() && !listen.is_https() {
+        let message = format!(
+            "`listen.gateway_proxied` is {proxied}, which is not loopback, and nothing says that browsers come over https"
+        );
+        let hint = "set `tls`; or, behind a balancer that encrypts, set `public_url` with `https://`";
+        notes.blame("listen.gateway_proxied", Mistake::new(Code::CookieNotSecure, message).hint(hint));
+    }
+}
+
+/// Whether two listeners would take the same port.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && same
+}
+
 /// The demo sign-in against everything that could make it reachable.
 pub(super) fn demo(notes: &mut Notes<'_>, listen: &Listen, identity: &Identity) {
     if identity.demo.is_empty() {
@@ -71,6 +103,7 @@ pub(super) fn demo(notes: &mut Notes<'_>, listen: &Listen, identity: &Identity) 
     let open = |address: SocketAddr| !address.ip().is_loopback();
     let reachable = [
         ("listen.gateway", open(listen.gateway)),
+        ("listen.gateway_proxied", listen.gateway_proxied.is_some_and(open)),
         ("listen.admin", open(listen.admin)),
         ("listen.public_url", listen.public_url.as_ref().is_some_and(|url| !url.is_loopback())),
         ("listen.trusted_proxies", listen.trusted_proxies.iter().any(|net| !net.addr().is_loopback())),

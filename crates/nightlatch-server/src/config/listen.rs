@@ -32,6 +32,22 @@ pub(super) static SECTION: Section = Section {
             means: "For browsers and API clients.",
         },
         Key {
+            name: "gateway_proxied",
+            form: Form::SocketAddress,
+            need: Need::Optional("no such listener"),
+            status: Status::Now,
+            example: "\"0.0.0.0:8444\"",
+            means: "The gateway once more, for load balancers that say by PROXY protocol (version 1 or 2) whose connection it is, before TLS and HTTP. Only `trusted_proxies` may connect, and every connection must begin so.",
+        },
+        Key {
+            name: "gateway_unix",
+            form: Form::SocketFile,
+            need: Need::Optional("no such listener"),
+            status: Status::Now,
+            example: "\"unix:/run/nightlatch/gateway.sock\"",
+            means: "The gateway once more, on a socket file of this machine, mode 0660, without TLS. Who connects there counts as 127.0.0.1.",
+        },
+        Key {
             name: "admin",
             form: Form::SocketAddress,
             need: Need::Default("\"127.0.0.1:8081\""),
@@ -101,6 +117,10 @@ pub(super) static TLS: Section = Section {
 pub(crate) struct Listen {
     /// For browsers and API clients.
     pub(crate) gateway: SocketAddr,
+    /// The same, for load balancers that say whose connection it is.
+    pub(crate) gateway_proxied: Option<SocketAddr>,
+    /// The same, on a socket file.
+    pub(crate) gateway_unix: Option<PathBuf>,
     /// For the API, console, metrics and health.
     pub(crate) admin: SocketAddr,
     /// Who may say where a client is.
@@ -130,11 +150,21 @@ impl Listen {
     pub(super) fn read(notes: &mut Notes<'_>, root: &Table<'_>) -> Option<Self> {
         let table = root.child(notes, &SECTION, "listen")?;
         let gateway = table.text(notes, "gateway", address::socket_address);
+        let gateway_proxied = table.text(notes, "gateway_proxied", address::socket_address);
+        let gateway_unix = table.text(notes, "gateway_unix", address::socket_file);
         let admin = table.text(notes, "admin", address::socket_address);
         let trusted_proxies = table.texts(notes, "trusted_proxies", address::network);
         let public_url = table.text(notes, "public_url", url::origin);
         let tls = tls(notes, &table);
-        Some(Self { gateway: gateway?, admin: admin?, trusted_proxies, public_url, tls })
+        Some(Self {
+            gateway: gateway?,
+            gateway_proxied,
+            gateway_unix,
+            admin: admin?,
+            trusted_proxies,
+            public_url,
+            tls,
+        })
     }
 }
 

@@ -1,0 +1,123 @@
+//! Sockets to listen on: those that whoever started us holds for us, and else our own.
+//!
+//! A socket that outlives the program is how a restart refuses nobody: systemd (or whoever else passes `LISTEN_FDS`) keeps it open, the
+//! kernel queues whoever connects meanwhile, and the next program takes up the queue. `SO_REUSEPORT` would not do: what waits in the
+//! queue of the program that goes is reset with it. A socket is known by its address, so the configuration says the same either way.
+//!
+//! A socket file that is left over is replaced, but only if nobody listens on it.
+
+use crate::site::SiteError;
+use listenfd::ListenFd;
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::{self, UnixStream},
+    },
+    path::Path,
+};
+use tokio::net::{TcpListener, UnixListener};
+
+/// Who may connect to a socket file: its owner and its group.
+const MODE: u32 = 0o660;
+
+/// Sockets that whoever started us holds for us.
+pub(crate) struct Held {
+    tcp: Vec<std::net::TcpListener>,
+    unix: Vec<net::UnixListener>,
+}
+
+impl Held {
+    /// Those of the environment (`LISTEN_FDS`, `LISTEN_PID`), each to be taken once.
+    pub(crate) fn of_environment() -> Held {
+        let mut passed = ListenFd::from_env();
+        let mut held = Held { tcp: Vec::new(), unix: Vec::new() };
+        for nth in 0..passed.len() {
+            if let Ok(Some(listener)) = passed.take_tcp_listener(nth) {
+                held.tcp.push(listener);
+            } else if let Ok(Some(listener)) = passed.take_unix_listener(nth) {
+                held.unix.push(listener);
+            } else {
+                tracing::warn!(nth, "a socket was passed that is none to listen on");
+            }
+        }
+        held
+    }
+
+    /// Listens on an address.
+    pub(crate) async fn tcp(&mut self, address: SocketAddr) -> Result<TcpListener, SiteError> {
+        let ours = |held: &std::net::TcpListener| held.local_addr().is_ok_and(|is| is == address);
+        let listener = match self.tcp.iter().position(ours) {
+            Some(nth) => {
+                let held = self.tcp.swap_remove(nth);
+                held.set_nonblocking(true).and_then(|()| TcpListener::from_std(held))
+            }
+            None => TcpListener::bind(address).await,
+        };
+        listener.map_err(|source| SiteError::Listen { address: address.to_string(), source })
+    }
+
+    /// Listens on a socket file.
+    pub(crate) fn unix(&mut self, path: &Path) -> Result<UnixListener, SiteError> {
+        let ours = |held: &net::UnixListener| {
+            held.local_addr().is_ok_and(|is| is.as_pathname().is_some_and(|is| is == path))
+        };
+        let listener = match self.unix.iter().position(ours) {
+            Some(nth) => Ok(self.unix.swap_remove(nth)),
+            None => bind(path),
+        };
+        let listener = listener.and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            UnixListener::from_std(listener)
+        });
+        listener.map_err(|source| SiteError::Listen { address: path.display().to_string(), source })
+    }
+
+    /// Says which were passed and belong to nothing in the configuration. They are closed.
+    pub(crate) fn report_others(self) {
+        let tcp = self.tcp.iter().filter_map(|held| held.local_addr().ok()).map(|is| is.to_string());
+        let unix = self.unix.iter().filter_map(|held| held.local_addr().ok()).map(|is| format!("{is:?}"));
+        for address in tcp.chain(unix) {
+            tracing::warn!(address, "a socket was passed whose address is not in `[listen]`: closed");
+        }
+    }
+}
+
+fn bind(path: &Path) -> io::Result<net::UnixListener> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something else has this name"));
+        }
+        Ok(_) if UnixStream::connect(path).is_ok() => {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there"));
+        }
+        // Left over by a program that is gone.
+        Ok(_) => fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    let listener = net::UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_file_is_replaced_only_if_nobody_listens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.sock");
+        let first = bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        let _second = bind(&path).unwrap();
+        assert!(UnixStream::connect(&path).is_ok());
+        let file = folder.path().join("notes");
+        fs::write(&file, "mine").unwrap();
+        assert_eq!(bind(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+    }
+}
