@@ -102,8 +102,10 @@ pub struct Stats {
     pub ends: Lateness,
     /// Sessions started.
     pub started: AtomicU64,
-    /// Wall clock steps that were noted.
-    pub clock_steps: AtomicU64,
+    /// Steps of the wall clock forward that were noted: they counted as time passed.
+    pub clock_steps_forward: AtomicU64,
+    /// Steps back: they were ignored.
+    pub clock_steps_back: AtomicU64,
     /// Writes to disk that failed.
     pub disk_failures: AtomicU64,
     /// Entries that gave way to the ends of others while the disk was full.

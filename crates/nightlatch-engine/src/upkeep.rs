@@ -86,11 +86,12 @@ impl Authority {
 
     pub(crate) fn note_clock_step(&self) {
         let Some(step) = self.clock().watch() else { return };
-        let (direction, by_nanos) = match step {
-            ClockStep::Forward { by_nanos } => ("forward", by_nanos),
-            ClockStep::Back { by_nanos } => ("back", by_nanos),
+        let stats = self.stats();
+        let (direction, by_nanos, count) = match step {
+            ClockStep::Forward { by_nanos } => ("forward", by_nanos, &stats.clock_steps_forward),
+            ClockStep::Back { by_nanos } => ("back", by_nanos, &stats.clock_steps_back),
         };
-        self.stats().clock_steps.fetch_add(1, Relaxed);
+        count.fetch_add(1, Relaxed);
         tracing::warn!(direction, by_ms = by_nanos / 1_000_000, "the wall clock stepped");
         self.record(&Entry::ClockStepped {
             at: self.clock().now().as_millis(),

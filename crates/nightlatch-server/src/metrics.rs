@@ -188,9 +188,17 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "nightlatch_clock_steps",
         kind: MetricType::Counter,
-        labels: "",
-        means: "Steps of the wall clock over 250 ms, forward or back.",
-        samples: |engine| one(Value::Counter(engine.stats().clock_steps.load(Relaxed))),
+        labels: "`direction` (`forward`, `back`)",
+        means: "Steps of the wall clock of 250 ms or more. Forward counts as time passed, back is ignored.",
+        samples: |engine| {
+            let stats = engine.stats();
+            let steps = [("forward", &stats.clock_steps_forward), ("back", &stats.clock_steps_back)];
+            let sample = |(direction, count): (&str, &AtomicU64)| Sample {
+                labels: vec![("direction", direction.to_owned())],
+                value: Value::Counter(count.load(Relaxed)),
+            };
+            steps.map(sample).into()
+        },
     },
     Metric {
         name: "nightlatch_timers",
