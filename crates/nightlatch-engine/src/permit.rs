@@ -13,7 +13,7 @@ use crate::{
     session::{End, Session},
     stats::Channel,
 };
-use nightlatch_core::{Activity, Deadline};
+use nightlatch_core::{Activity, Deadline, Span};
 use std::{fmt, sync::Arc};
 
 /// Held by whatever stands open in a session: one for each, however many parts of it share it.
@@ -63,7 +63,16 @@ impl Permit {
         self.settle_on(Activity::Passive)
     }
 
-    /// The same, and if granted it counts as activity.
+    /// Whether something may pass right now, and how long the session has from here. Extends nothing.
+    ///
+    /// # Errors
+    /// As [`ask`](Permit::ask).
+    pub fn time_left(&self) -> Result<Span, End> {
+        let deadline = self.ask()?;
+        Ok(deadline.at.since(self.authority().clock().now()))
+    }
+
+    /// As [`ask`](Permit::ask), and if granted it counts as activity.
     ///
     /// # Errors
     /// As [`ask`](Permit::ask).

@@ -293,10 +293,14 @@ impl AsyncWrite for GatedIo {
     }
 }
 
-/// A socket that is to be reset goes with a RST; that is the cut.
+/// A socket that is to be reset goes with a RST; that is the cut. Whoever still knows the gate holds nobody's permit by it.
 impl Drop for GatedIo {
     fn drop(&mut self) {
-        let Some(cut) = self.gate.state().reset.take() else { return };
+        let mut state = self.gate.state();
+        state.held.clear();
+        let cut = state.reset.take();
+        drop(state);
+        let Some(cut) = cut else { return };
         self.socket.abandon();
         if let Some(guarded) = cut {
             guarded.record_cut("reset");

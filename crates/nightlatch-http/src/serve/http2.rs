@@ -35,6 +35,9 @@ use tokio::{
 
 /// For how long a client's frames about the connection are counted together.
 const CONTROL_PERIOD: Duration = Duration::from_secs(10);
+/// What frames of a few bytes may cost before the connection is closed for it, beyond their bytes: 16,000 messages of a call that its
+/// application is slow to read.
+const SMALL_FRAMES: usize = 4 << 20;
 /// Bytes of one stream that `h2` may hold.
 const SEND_BUFFER: usize = 64 * 1024;
 
@@ -127,7 +130,8 @@ fn settings(limits: &Limits) -> h2::server::Builder {
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .initial_window_size(limits.http2.stream_window)
         .initial_connection_window_size(limits.http2.connection_window)
-        .max_send_buffer_size(SEND_BUFFER);
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(SMALL_FRAMES);
     settings
 }
 

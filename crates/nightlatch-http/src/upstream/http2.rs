@@ -43,6 +43,9 @@ use tokio::{sync::oneshot, task::AbortHandle};
 const STREAMS_MOST: usize = 32;
 /// Resets that one connection sends before it takes no more requests.
 const RESETS_MOST: usize = 16;
+/// What frames of a few bytes may cost before the connection is closed for it, beyond their bytes. Wide: an application of many small
+/// messages and a client that is slow to take them are no attack.
+const SMALL_FRAMES: usize = 16 << 20;
 /// Bytes of one stream that `h2` may hold.
 const SEND_BUFFER: usize = 64 * 1024;
 
@@ -120,6 +123,7 @@ impl Pool {
             .initial_connection_window_size(limits.http2.connection_window)
             .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .max_send_buffer_size(SEND_BUFFER)
+            .data_frame_budget(SMALL_FRAMES)
             .handshake::<_, Bytes>(io)
             .await?;
         let task = tokio::spawn(async move {
