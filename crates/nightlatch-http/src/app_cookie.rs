@@ -131,6 +131,9 @@ impl AppCookies {
     }
 }
 
+/// What some parser takes for the end of a cookie.
+const SEPARATORS: &[u8] = b" \t,;\"";
+
 /// Whether some parser may read a cookie of this name out of a pair that has another: spelled in another case, quoted, or behind a
 /// blank or comma that it takes for a separator (RFC 2965 allowed commas; others split at white space).
 fn hides(name: &[u8], pair: Pair<'_>) -> bool {
@@ -138,16 +141,24 @@ fn hides(name: &[u8], pair: Pair<'_>) -> bool {
     // Case matters (RFC 6265 section 5.3): a plain name in another case is another cookie.
     let trimmed = trim_to(pair.name, is_part);
     let in_name = trimmed.len() < pair.name.len() && trimmed.eq_ignore_ascii_case(name);
-    let in_value = || {
-        let mut pieces = pair.value.split(|byte| b" \t,;\"".contains(byte));
-        // The first piece belongs to the pair's own name.
-        pieces.next();
-        pieces.any(|piece| {
-            let named = piece.iter().position(|&byte| byte == b'=').and_then(|end| piece.get(..end));
-            trim_to(named.unwrap_or(piece), is_part).eq_ignore_ascii_case(name)
-        })
+    let beside_another = || {
+        let mut pieces = pair.name.split(|byte| SEPARATORS.contains(byte));
+        pieces.clone().nth(1).is_some()
+            && pieces.any(|piece| trim_to(piece, is_part).eq_ignore_ascii_case(name))
     };
-    in_name || in_value() || pair.name.is_empty() && in_empty(name, pair.value)
+    let in_value = || {
+        let mut pieces = pair.value.split(|byte| SEPARATORS.contains(byte));
+        let is_meant = |named: &[u8]| trim_to(named, is_part).eq_ignore_ascii_case(name);
+        // The first piece is the pair's own value, unless a blank stood before it and it has a name of its own.
+        let first = pieces.next().and_then(named);
+        first.is_some_and(is_meant) || pieces.any(|piece| is_meant(named(piece).unwrap_or(piece)))
+    };
+    in_name || beside_another() || in_value() || pair.name.is_empty() && in_empty(name, pair.value)
+}
+
+/// What stands before the first `=`, if there is one.
+fn named(piece: &[u8]) -> Option<&[u8]> {
+    piece.iter().position(|&byte| byte == b'=').and_then(|end| piece.get(..end))
 }
 
 /// A pair without a name: `=NAME=value`.
@@ -270,8 +281,13 @@ mod tests {
             let end = text.iter().position(|&byte| byte == b'=').unwrap();
             Pair { name: &text[..end], value: &text[end + 1..] }
         };
-        let rows: [(&[u8], bool); 12] = [
+        let rows: [(&[u8], bool); 16] = [
             (b"x=1 JSESSIONID=stolen", true),
+            // Found by fuzzing: the blank stands in the name.
+            (b"x JSESSIONID=stolen", true),
+            (b"x, jsessionid=stolen", true),
+            (b"x= JSESSIONID=stolen", true),
+            (b"x yjsessionid=another", false),
             (b"x=1\tJSESSIONID=stolen", true),
             (b"x=1,JSESSIONID=stolen", true),
             (b"x=1, jsessionid = stolen", true),
