@@ -23,9 +23,14 @@ pub(crate) struct Result {
 }
 
 impl Load {
+    /// Whether it is asked over TLS.
+    pub(crate) fn tls(self) -> bool {
+        !matches!(self, Load::Http1 { .. })
+    }
+
     /// Asks for some seconds.
     pub(crate) fn run(self, place: &Place, proxy: Proxy) -> Result {
-        let tls = !matches!(self, Load::Http1 { .. });
+        let tls = self.tls();
         let (url, cookie) = (place.url(proxy, tls, "/"), place.cookie(tls));
         let server = place.server(proxy, tls);
         let mut command = match self {

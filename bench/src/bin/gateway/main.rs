@@ -2,7 +2,8 @@
 //!
 //! Both forward to the same nginx, which answers from memory. Everything that serves is pinned to one processor and the client to another, so
 //! that neither borrows from the other; the two take turns, round by round, and the ratio is taken within a round. Processor time a request is the
-//! steadier figure: it hardly moves with what else the machine does.
+//! steadier figure: it hardly moves with what else the machine does. A bare proxy of the same HTTP library stands beside them: what it costs over
+//! nginx is the library's part, what we cost over it is ours.
 //!
 //! Needs `nginx`, `wrk` and `h2load` (Debian: nginx, wrk, nghttp2-client) and the program's release build beside this one;
 //! `cargo xtask bench gateway` sees to all of that. Nothing is asserted.
@@ -15,6 +16,7 @@
     reason = "a measurement prints, and stops when it cannot measure"
 )]
 
+mod bare;
 mod bodies;
 mod load;
 mod place;
@@ -26,6 +28,11 @@ const ROUNDS: usize = 5;
 
 fn main() {
     let chosen: Vec<String> = std::env::args().skip(1).collect();
+    if let [bare, port, application] = chosen.as_slice()
+        && bare == "bare"
+    {
+        return bare::serve(port.parse().unwrap(), application.parse().unwrap());
+    }
     let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|one| one == name);
     let place = Place::new();
     if wanted("small") {
@@ -57,25 +64,41 @@ fn main() {
 fn compare(place: &Place, title: &str, load: Load) {
     println!("{title}\n");
     println!(
-        "{:>6} {:>13} {:>13} {:>7} {:>16} {:>16}",
-        "round", "nginx req/s", "ours req/s", "ratio", "nginx us/req", "ours us/req"
+        "{:>6} {:>26} {:>26} {:>26} {:>12} {:>12}",
+        "round",
+        "nginx req/s (us/req)",
+        "bare req/s (us/req)",
+        "ours req/s (us/req)",
+        "bare/nginx",
+        "ours/nginx"
     );
-    let mut ratios = Vec::new();
+    let (mut bare_ratios, mut our_ratios) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let nginx = load.run(place, Proxy::Nginx);
+        let bare = (!load.tls()).then(|| load.run(place, Proxy::Bare));
         let ours = load.run(place, Proxy::Nightlatch);
-        let ratio = ours.per_second / nginx.per_second;
-        ratios.push(ratio);
+        let bare_ratio = bare.as_ref().map(|bare| bare.per_second / nginx.per_second);
+        let our_ratio = ours.per_second / nginx.per_second;
+        bare_ratios.extend(bare_ratio);
+        our_ratios.push(our_ratio);
+        let told = |load: &load::Result| format!("{:.0} ({:.1})", load.per_second, load.cpu_us);
         println!(
-            "{round:>6} {:>13.0} {:>13.0} {ratio:>7.2} {:>16.1} {:>16.1}",
-            nginx.per_second, ours.per_second, nginx.cpu_us, ours.cpu_us
+            "{round:>6} {:>26} {:>26} {:>26} {:>12} {our_ratio:>12.2}",
+            told(&nginx),
+            bare.as_ref().map_or("-".to_owned(), told),
+            told(&ours),
+            bare_ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}")),
         );
     }
+    println!();
+    median("bare / nginx", bare_ratios);
+    median("ours / nginx", our_ratios);
+    println!();
+}
+
+fn median(name: &str, mut ratios: Vec<f64>) {
     ratios.sort_by(f64::total_cmp);
-    println!(
-        "\n  ours / nginx: median {:.2} [{:.2}-{:.2}]\n",
-        ratios[ratios.len() / 2],
-        ratios[0],
-        ratios[ratios.len() - 1]
-    );
+    if let [least, .., most] = ratios.as_slice() {
+        println!("  {name}: median {:.2} [{least:.2}-{most:.2}]", ratios[ratios.len() / 2]);
+    }
 }

@@ -16,12 +16,15 @@ pub(crate) const CLIENTS: usize = 1;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Proxy {
     Nginx,
+    /// Of the same HTTP library as ours, and nothing else.
+    Bare,
     Nightlatch,
 }
 
 /// All that runs, until it is dropped.
 pub(crate) struct Place {
     nginx: Served,
+    bare: Served,
     plain: Program,
     tls: Program,
     _application: Served,
@@ -35,6 +38,7 @@ struct Ports {
     application: u16,
     nginx: u16,
     nginx_tls: u16,
+    bare: u16,
 }
 
 impl Place {
@@ -42,30 +46,35 @@ impl Place {
     pub(crate) fn new() -> Place {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        let ports = Ports { application: free_port(), nginx: free_port(), nginx_tls: free_port() };
+        let ports =
+            Ports { application: free_port(), nginx: free_port(), nginx_tls: free_port(), bare: free_port() };
         certificate(at);
         fs::write(at.join("application.conf"), application_conf(at, &ports)).unwrap();
         fs::write(at.join("proxy.conf"), proxy_conf(at, &ports)).unwrap();
         fs::create_dir(at.join("upload")).unwrap();
         let application = nginx(at, "application.conf");
         let proxy = nginx(at, "proxy.conf");
+        let own = std::env::current_exe().unwrap().display().to_string();
+        let ports_of_bare = [ports.bare, ports.application].map(|port| port.to_string());
+        let bare = Served::start(Some(SERVERS), &own, &["bare", &ports_of_bare[0], &ports_of_bare[1]]);
         let ours = |name, tls| {
             let (application, processor) = (ports.application, Some(SERVERS));
             Program::start(at, &Setting { name, tls, application, absolute: "12h", processor })
         };
         let (plain, tls) = (ours("plain", false), ours("tls", true));
-        for port in [ports.application, ports.nginx, ports.nginx_tls] {
+        for port in [ports.application, ports.nginx, ports.nginx_tls, ports.bare] {
             wait_for(port);
         }
         let sign_in = |program: &Program| Api::connect(program.admin).start_session("bench", None);
         let (token, tls_token) = (sign_in(&plain), sign_in(&tls));
-        Place { nginx: proxy, plain, tls, _application: application, ports, token, tls_token, folder }
+        Place { nginx: proxy, bare, plain, tls, _application: application, ports, token, tls_token, folder }
     }
 
     /// The process that is asked.
     pub(crate) fn server(&self, proxy: Proxy, tls: bool) -> &Served {
         match (proxy, tls) {
             (Proxy::Nginx, _) => &self.nginx,
+            (Proxy::Bare, _) => &self.bare,
             (Proxy::Nightlatch, false) => &self.plain.served,
             (Proxy::Nightlatch, true) => &self.tls.served,
         }
@@ -76,6 +85,7 @@ impl Place {
         let (scheme, port) = match (proxy, tls) {
             (Proxy::Nginx, false) => ("http", self.ports.nginx),
             (Proxy::Nginx, true) => ("https", self.ports.nginx_tls),
+            (Proxy::Bare, _) => ("http", self.ports.bare),
             (Proxy::Nightlatch, false) => ("http", self.plain.gateway),
             (Proxy::Nightlatch, true) => ("https", self.tls.gateway),
         };
