@@ -108,7 +108,13 @@ impl Download {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(lease) = &mut self.lease
+        {
+            lease.drive(cx);
+            polled = Pin::new(&mut self.body).poll_frame(cx);
+        }
         if let Poll::Ready(None) = polled {
             self.complete();
         }

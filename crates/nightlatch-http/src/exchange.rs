@@ -39,7 +39,7 @@ use http::{
     uri::PathAndQuery,
 };
 use http_body::Body as _;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
 use hyper::upgrade::OnUpgrade;
 use nightlatch_core::Activity;
 use nightlatch_engine::{Channel, End, Permit};
@@ -148,9 +148,14 @@ impl Exchange<'_> {
         head.uri = self.target.clone().into();
         head.version = http::Version::HTTP_11;
         head.extensions = http::Extensions::new();
-        let body = Upload::new(body, self.permit.clone(), progress, waiting)
-            .within(&self.gateway.limits, !(self.asker.call && self.permit.is_some()))
-            .boxed();
+        let body = if body.is_end_stream() {
+            progress.of_no_body();
+            Empty::new().map_err(|never| match never {}).boxed()
+        } else {
+            Upload::new(body, self.permit.clone(), progress, waiting)
+                .within(&self.gateway.limits, !(self.asker.call && self.permit.is_some()))
+                .boxed()
+        };
         Ok((Request::from_parts(head, body), client_upgrade))
     }
 

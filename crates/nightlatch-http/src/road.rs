@@ -169,9 +169,10 @@ impl Gateway {
             return target.as_str().to_owned();
         }
         let referer = request.headers().get(REFERER).and_then(|referer| referer.to_str().ok());
-        let ours = self
-            .origin(client, request.headers().get(HOST))
-            .and_then(|origin| referer?.strip_prefix(origin.as_str()));
+        let ours = referer.and_then(|referer| {
+            let origin = self.origin(client, request.headers().get(HOST))?;
+            referer.strip_prefix(origin.as_str())
+        });
         ours.filter(|path| path.starts_with('/')).unwrap_or("/").to_owned()
     }
 

@@ -54,6 +54,11 @@ impl Progress {
         *self.outlet.lock().unwrap_or_else(PoisonError::into_inner) = Some(outlet);
     }
 
+    /// The head is all there is of it.
+    pub(crate) fn of_no_body(&self) {
+        self.read_whole.store(true, SeqCst);
+    }
+
     /// Whether every byte of the request may have been handed to the kernel. Asked when the session is over, so that nothing
     /// more passes; a write that was under way counts, since saying "not sent" of what was sent would place an order twice.
     pub(crate) fn may_be_whole(&self) -> bool {

@@ -6,6 +6,7 @@
 //! a connection in an unknown state would mix up two people's answers. One that the application has authenticated never does
 //! either: it is [`pinned`].
 
+mod http1;
 mod http2;
 pub(crate) mod pinned;
 
@@ -25,19 +26,18 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Response, header::CONNECTION};
 use http_body_util::combinators::BoxBody;
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
-use hyper_util::rt::TokioIo;
+use http1::Connection;
+use hyper::body::Incoming;
 use nightlatch_core::SessionId;
 use pinned::{Place, Whose};
 use std::{
+    collections::VecDeque,
     fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Context,
     time::Duration,
 };
-use tokio::{task::AbortHandle, time::timeout};
+use tokio::time::timeout;
 
 /// The body of a request on its way to an application.
 pub(crate) type UpBody = BoxBody<Bytes, UpBodyError>;
@@ -104,7 +104,8 @@ pub(crate) struct Upstream {
     authority: Arc<str>,
     limits: Limits,
     speaks: Protocol,
-    idle: Mutex<Vec<Connection>>,
+    /// The one used last is at the back.
+    idle: Mutex<VecDeque<Connection>>,
     shared: Arc<http2::Pool>,
 }
 
@@ -116,13 +117,6 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 without TLS and without being asked first (RFC 9113 section 3.3).
     Http2,
-}
-
-/// A connection to an application.
-struct Connection {
-    sender: SendRequest<UpBody>,
-    gate: Arc<Gate>,
-    task: AbortHandle,
 }
 
 /// A connection in use. Dropping it closes the connection; [`Lease::give_back`] does not.
@@ -204,11 +198,13 @@ impl Upstream {
     }
 
     async fn connect(&self, owner: Option<SessionId>) -> Result<Held, UpstreamError> {
-        let (io, gate) = self.reach().await?;
+        let socket = self.reach().await?;
         let held = match self.speaks {
-            Protocol::Http1 => Held::Http1(self.shake_hands(io, gate).await?),
+            Protocol::Http1 => {
+                Held::Http1(Connection::begin(socket).await.map_err(|source| self.answer(source))?)
+            }
             Protocol::Http2 => {
-                let begun = self.shared.begin((io, gate), owner, &self.limits);
+                let begun = self.shared.begin(socket, owner, &self.limits);
                 Held::Http2(begun.await.map_err(|source| self.answer(source))?)
             }
         };
@@ -227,25 +223,14 @@ impl Upstream {
         Ok(GatedIo::towards_application(socket))
     }
 
-    async fn shake_hands(&self, io: GatedIo, gate: Arc<Gate>) -> Result<Connection, UpstreamError> {
-        let (sender, driver) =
-            http1::Builder::new().handshake(TokioIo::new(io)).await.map_err(|source| self.answer(source))?;
-        let task = tokio::spawn(async move {
-            if let Err(error) = driver.with_upgrades().await {
-                tracing::debug!(%error, "a connection to an application ended");
-            }
-        });
-        Ok(Connection { sender, gate, task: task.abort_handle() })
-    }
-
     fn answer(&self, source: impl Into<InboundError>) -> UpstreamError {
         UpstreamError::Answer { authority: Arc::clone(&self.authority), source: source.into() }
     }
 
     /// One that the application has not closed meanwhile, as far as can be seen.
     fn take_idle(&self) -> Option<Connection> {
-        let mut idle = lock(&self.idle);
-        std::iter::from_fn(|| idle.pop()).find(|connection| connection.sender.is_ready())
+        std::iter::from_fn(|| lock(&self.idle).pop_back())
+            .find_map(|mut connection| connection.is_ready().then_some(connection))
     }
 }
 
@@ -268,11 +253,11 @@ impl Lease {
             }
         };
         match guarded {
-            Some(guarded) => connection.gate.hold(guarded.clone()),
-            None => connection.gate.put(),
+            Some(guarded) => connection.gate().hold(guarded.clone()),
+            None => connection.gate().put(),
         }
-        progress.through(Outlet::Connection(Arc::clone(&connection.gate)));
-        match connection.sender.try_send_request(request).await {
+        progress.through(Outlet::Connection(Arc::clone(connection.gate())));
+        match connection.send(request).await {
             Ok(response) => match self.judge(response) {
                 Ok(response) => Sent::Answered(response),
                 Err(error) => Sent::Failed(error),
@@ -297,6 +282,14 @@ impl Lease {
         Ok(response.map(Inbound::Http1))
     }
 
+    /// Moves the answer's body, and what is left of the request's, as far as they go.
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
+        // A connection with many streams moves by itself.
+        if let Held::Http1(connection) = &mut self.held {
+            connection.drive(cx);
+        }
+    }
+
     /// The exchange is complete: the connection may serve another one, once it is ready.
     pub(crate) fn give_back(mut self) {
         let mut connection = match std::mem::replace(&mut self.held, Held::Nothing) {
@@ -304,22 +297,20 @@ impl Lease {
             Held::Http1(connection) => connection,
             Held::Http2(stream) => return stream.complete(),
         };
-        let upstream = Arc::clone(&self.upstream);
-        connection.gate.release();
+        connection.gate().release();
         let place = self.whose.place().filter(|_| self.authenticated).cloned();
         if self.alone || self.authenticated && place.is_none() {
             return;
         }
-        if connection.sender.is_ready() {
+        let upstream = Arc::clone(&self.upstream);
+        if connection.is_ready() {
             upstream.put_back(place, connection);
             return;
         }
+        // Perhaps the request did not get out, though its answer came.
         tokio::spawn(async move {
-            match timeout(READY_WITHIN, connection.sender.ready()).await {
-                Ok(Ok(())) => upstream.put_back(place, connection),
-                Ok(Err(_)) => {}
-                // The request did not get out, though its answer came.
-                Err(_) => connection.task.abort(),
+            if timeout(READY_WITHIN, connection.ready()).await == Ok(true) {
+                upstream.put_back(place, connection);
             }
         });
     }
@@ -327,7 +318,7 @@ impl Lease {
     /// The connection is no longer HTTP: it lives on in what it was upgraded to.
     pub(crate) fn hand_over(mut self) -> Option<Arc<Gate>> {
         match std::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Http1(connection) => Some(connection.gate),
+            Held::Http1(connection) => Some(connection.hand_over()),
             Held::Http2(_) | Held::Nothing => None,
         }
     }
@@ -340,13 +331,13 @@ impl Upstream {
             return;
         }
         let mut idle = lock(&self.idle);
-        if idle.len() >= self.limits.idle_upstream_connections {
-            // Those that the application closed meanwhile take no place.
-            idle.retain(|connection| connection.sender.is_ready());
-        }
+        // One that the application closed meanwhile takes no place, and would lie at the front for ever.
+        let oldest = idle.pop_front_if(|oldest| !oldest.is_ready());
         if idle.len() < self.limits.idle_upstream_connections {
-            idle.push(connection);
+            idle.push_back(connection);
         }
+        drop(idle);
+        drop(oldest);
     }
 }
 
@@ -354,8 +345,7 @@ impl Upstream {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Held::Http1(connection) = &self.held {
-            connection.gate.reset(None);
-            connection.task.abort();
+            connection.gate().reset(None);
         }
     }
 }

@@ -9,7 +9,6 @@
 //! list they get begins with the address that we believe. `Forwarded` (RFC 7239) is not passed on from anyone: proxies
 //! that manage `X-Forwarded-For` commonly let a client's `Forwarded` through, and frameworks prefer it.
 
-use std::iter::once;
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{FORWARDED, HeaderName};
@@ -111,11 +110,11 @@ impl ClientView {
                 || (is_client_claim(name)
                     && (!peer_trusted || rewritten.iter().any(|r| reads_like(name, r.as_str()))))
         });
-        let chain = once(&self.address)
-            .chain(self.proxies.iter().rev())
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
+        let mut chain = self.address.to_string();
+        for proxy in self.proxies.iter().rev() {
+            chain.push_str(", ");
+            chain.push_str(&proxy.to_string());
+        }
         // Digits, dots and colons are always a field value.
         headers.extend(HeaderValue::try_from(chain).ok().map(|chain| (X_FORWARDED_FOR, chain)));
         headers

@@ -65,7 +65,7 @@ impl Place {
     /// The connection to this application, if there is one and it is still open. What belongs to another session is closed.
     pub(super) fn take(&self, upstream: &Arc<Upstream>) -> Option<Connection> {
         let mut pins = lock(&self.pins.0);
-        pins.retain(|pin| pin.owner == self.session && pin.connection.sender.is_ready());
+        pins.retain_mut(|pin| pin.owner == self.session && pin.connection.is_ready());
         let at = pins.iter().position(|pin| Arc::ptr_eq(&pin.upstream, upstream))?;
         Some(pins.swap_remove(at).connection)
     }
