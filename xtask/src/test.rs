@@ -13,6 +13,7 @@ pub(crate) fn run() -> Result<(), String> {
     tools::apt("h2load", "nghttp2-client")?;
     tools::apt("nginx", "nginx")?;
     tools::apt("apache2", "apache2-bin")?;
+    tools::apt("faketime", "faketime")?;
     tools::python(&["websockets==17.4", "docker==7.2.0", "h2==4.4.1"])?;
     if let Err(missing) = tools::autobahn() {
         println!("Autobahn's WebSocket suite: NOT RUN, {missing}");
@@ -22,6 +23,9 @@ pub(crate) fn run() -> Result<(), String> {
 
     tidy::run()?;
     cargo(&["test", "--workspace"])?;
+    // What `cargo test` runs a few of, for a minute.
+    let simulate = ["run", "--quiet", "--release", "--package", "nightlatch-sim", "--bin", "simulate", "--"];
+    cargo(&[&simulate[..], &["--seeds", "1000000", "--seconds", "60"]].concat())?;
     in_folder("examples/brokerage", "npm", &["test"])?;
     // The program itself, with real clients: curl, npm `ws`, Python `websockets`, Chromium.
     cargo(&["build", "--package", "nightlatch-server"])?;

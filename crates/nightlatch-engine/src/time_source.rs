@@ -4,7 +4,10 @@
 //! its answers is the [`clock`](crate::Clock)'s business.
 
 use rustix::time::{ClockId, clock_gettime};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::SystemTime,
+};
 
 /// Where a clock reads the time: the operating system, or a test that tells lies.
 pub trait TimeSource: Send + Sync + 'static {
@@ -22,11 +25,14 @@ pub struct OsTime;
 
 impl TimeSource for OsTime {
     fn boot_nanos(&self) -> u64 {
-        nanos(ClockId::Boottime)
+        let time = clock_gettime(ClockId::Boottime);
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
     }
 
+    /// Through the C library, like any other program's: what is put between the two to set a clock (libfaketime) is believed.
     fn wall_nanos(&self) -> u64 {
-        nanos(ClockId::Realtime)
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// From `/proc/sys/kernel/random/boot_id`; all zero where that cannot be read, which counts as another boot.
@@ -39,11 +45,6 @@ impl TimeSource for OsTime {
         }
         id
     }
-}
-
-fn nanos(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 /// A time source that is set by hand: what tests and the simulator turn.

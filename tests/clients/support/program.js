@@ -109,6 +109,9 @@ export class Server {
 
 /**
  * @param {string[]} args
- * @param {{cwd?: string, env?: Record<string, string>}} [options]
+ * @param {{cwd?: string, env?: Record<string, string>, under?: string[]}} [options] `under`: a command that is given the program's line
  */
-export const startProgram = (args, options) => new Server(BINARY, args, options);
+export function startProgram(args, { under = [], ...options } = {}) {
+  const [command, ...line] = [...under, BINARY, ...args];
+  return new Server(command, line, options);
+}

@@ -53,10 +53,12 @@ export async function startDesk(owner) {
  * @param {string} [options.gateway] where the gateway listens
  * @param {(args: string[]) => Server} [options.start] starts the program
  * @param {boolean} [options.form] whether there is the sign-in form of the demo
+ * @param {Record<string, string>} [options.env] of the program
+ * @param {string[]} [options.under] a command that is given the program's line
  * @param {(server: Server) => void} [options.spawned] told of the process, before it serves
  */
 export async function startSite(owner, options) {
-  const { gateway = "127.0.0.1:0", listen = "", start = startProgram } = options;
+  const { gateway = "127.0.0.1:0", listen = "", start = (args) => startProgram(args, { env: options.env, under: options.under }) } = options;
   const { upstream, idle = "3s", absolute = "60s", app = "", tls, form = true } = options;
   const apps = options.apps ?? [{ name: "app", host: "*", upstream, app }];
   const dir = options.dir ?? (await folder(owner));

@@ -79,7 +79,7 @@ pub(super) const PLANTS: &[Plant] = &[
     plant(
         "slot_keeps_its_generation",
         "never-longer",
-        &[edit(SLOTS, "Place::Empty(generation.next())", "Place::Empty(generation)")],
+        &[edit(SLOTS, "Slot { index, generation: generation.next() }", "Slot { index, generation }")],
     ),
     plant(
         "idle_limit_goes_up",
