@@ -13,13 +13,10 @@ const ARGS = [
   ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
 ];
 
-/**
- * @param {import("./later.js").Owner} owner
- * @param {Record<string, string>} [env] more of it
- */
-export async function startChromium(owner, env = {}) {
+/** @param {import("./later.js").Owner} owner */
+export async function startChromium(owner) {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  const browser = await chromium.launch({ executablePath, args: ARGS, env: { .../** @type {any} */ (process.env), ...env } });
+  const browser = await chromium.launch({ executablePath, args: ARGS });
   later(owner, () => browser.close());
   return browser;
 }

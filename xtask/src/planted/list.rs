@@ -128,8 +128,8 @@ pub(super) const PLANTS: &[Plant] = &[
         "never-longer",
         &[edit(
             RECOVER,
-            "Cell::new(known.word, idle, hard_end)",
-            "Cell::new(known.word.touched(self.clock().now()).unwrap_or(known.word), idle, hard_end)",
+            "Cell::new(known.word, known.idle, known.hard_end)",
+            "Cell::new(known.word.touched(known.word.last_activity().plus(Span::from_millis(500))).unwrap_or(known.word), known.idle, known.hard_end)",
         )],
     ),
     plant(
@@ -212,7 +212,7 @@ pub(super) const PLANTS: &[Plant] = &[
             "if let Some(block) = last.filter(|block| block.segment == segment && false) {",
         )],
     ),
-    plant("activity_is_not_synced", "never-early", &[edit(SLOTS, "store.sync()?;", "")]),
+    plant("activity_is_not_synced", "never-early", &[edit(SLOTS, "store.sync().and(written)", "written")]),
     plant(
         "reservation_is_not_synced",
         "never-longer",
