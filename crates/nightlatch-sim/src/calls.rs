@@ -1,8 +1,9 @@
-//! The calls of the C library that change files, taken over for the thread that simulates.
+//! The calls of the C library that change files, taken over for the files that are simulated.
 //!
 //! A definition in the program itself is found before the one of the C library, so whatever the standard library does for engine,
 //! store and ledger comes by here. There is no seam in the product for it, and none is needed: what is tested is what ships.
-//! Outside of [`with`], and for every other file, each of these does what the C library does.
+//! A thread that simulates says by [`with`] when its calls are the engine's. A thread that the engine starts is known by the files it
+//! touches. For every other file each of these does what the C library does.
 //!
 //! Space that is taken in advance is not seen: `fallocate` is called without the C library. The simulated disk of the ledger takes
 //! none; that of the slots is zeros, and as good as not there.
@@ -14,13 +15,18 @@ use std::{
     cell::{Cell, RefCell},
     ffi::CStr,
     os::unix::ffi::OsStrExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     slice,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
+
+/// The directories that are simulated.
+static ROOTS: Mutex<Vec<(PathBuf, Weak<Mutex<Platter>>)>> = Mutex::new(Vec::new());
 
 thread_local! {
     static PLATTER: RefCell<Option<Arc<Mutex<Platter>>>> = const { RefCell::new(None) };
+    /// Whether this thread simulates; what it does outside of `with` is done to the engine, and not by it.
+    static SIMULATES: Cell<bool> = const { Cell::new(false) };
     static ASIDE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -36,15 +42,30 @@ pub(crate) fn with<T>(platter: &Arc<Mutex<Platter>>, work: impl FnOnce() -> T) -
     work()
 }
 
-/// Asks the platter of this thread, if there is one and it does not ask itself.
-fn ask<T>(question: impl FnOnce(&mut Platter) -> T) -> Option<T> {
-    let platter = PLATTER.try_with(|platter| platter.borrow().clone()).ok().flatten()?;
-    if ASIDE.replace(true) {
+/// From now on what happens below `root` happens on this platter, and the present thread is one that simulates.
+pub(crate) fn simulate(root: &Path, platter: &Arc<Mutex<Platter>>) {
+    SIMULATES.set(true);
+    let mut roots = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    roots.retain(|(_, platter)| platter.strong_count() > 0);
+    roots.push((root.to_owned(), Arc::downgrade(platter)));
+}
+
+/// Asks the platter that has this path, if one has.
+fn ask<T>(path: impl FnOnce() -> PathBuf, question: impl FnOnce(&mut Platter) -> T) -> Option<T> {
+    if ASIDE.try_with(|aside| aside.replace(true)).unwrap_or(true) {
         return None;
     }
-    let answer = question(&mut platter.lock().unwrap_or_else(PoisonError::into_inner));
+    let mine = PLATTER.try_with(|platter| platter.borrow().clone()).ok().flatten();
+    let simulates = SIMULATES.try_with(Cell::get).unwrap_or(true);
+    let platter = mine.or_else(|| if simulates { None } else { platter_of(&path()) });
+    let answer = platter.map(|platter| question(&mut platter.lock().unwrap_or_else(PoisonError::into_inner)));
     ASIDE.set(false);
-    Some(answer)
+    answer
+}
+
+fn platter_of(path: &Path) -> Option<Arc<Mutex<Platter>>> {
+    let roots = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    roots.iter().find(|(root, _)| path.starts_with(root)).and_then(|(_, platter)| platter.upgrade())
 }
 
 fn fail(full: bool) -> c_int {
@@ -103,11 +124,11 @@ unsafe extern "C" fn open64(name: *const c_char, flags: c_int, mode: mode_t) -> 
     // SAFETY: a path, as the caller promises.
     let asked = unsafe { path(name) };
     let (creates, empties) = (flags & libc::O_CREAT != 0, flags & libc::O_TRUNC != 0);
-    let fd = go(ask(|platter| platter.opening(&asked, creates, empties)), real);
+    let fd = go(ask(|| asked.clone(), |platter| platter.opening(&asked, creates, empties)), real);
     if fd >= 0
         && let Some((file, _, is_folder)) = about(fd)
     {
-        ask(|platter| platter.opened(&asked, file, is_folder, empties));
+        ask(|| asked.clone(), |platter| platter.opened(&asked, file, is_folder, empties));
     }
     fd
 }
@@ -135,10 +156,13 @@ unsafe extern "C" fn pwrite64(fd: c_int, bytes: *const c_void, count: size_t, of
 
 /// `at` is where; none for the end of the file.
 fn write_at(fd: c_int, at: Option<u64>, bytes: &[u8], real: impl Fn(size_t) -> ssize_t) -> ssize_t {
-    let verdict = ask(|platter| match about(fd) {
-        Some((file, length, _)) => platter.writing(file, at.unwrap_or(length), bytes, length),
-        None => Verdict::Do,
-    });
+    let verdict = ask(
+        || path_of(fd),
+        |platter| match about(fd) {
+            Some((file, length, _)) => platter.writing(file, at.unwrap_or(length), bytes, length),
+            None => Verdict::Do,
+        },
+    );
     match verdict.unwrap_or(Verdict::Do) {
         Verdict::Do | Verdict::Pretend => real(bytes.len()),
         Verdict::DoAndFail => {
@@ -157,20 +181,26 @@ fn write_at(fd: c_int, at: Option<u64>, bytes: &[u8], real: impl Fn(size_t) -> s
 unsafe extern "C" fn ftruncate64(fd: c_int, length: off64_t) -> c_int {
     // SAFETY: the arguments are the caller's, handed on.
     let real = || unsafe { libc::syscall(libc::SYS_ftruncate, fd, length) as c_int };
-    let verdict = ask(|platter| match about(fd) {
-        Some((file, before, _)) => platter.cutting(file, length as u64, before),
-        None => Verdict::Do,
-    });
+    let verdict = ask(
+        || path_of(fd),
+        |platter| match about(fd) {
+            Some((file, before, _)) => platter.cutting(file, length as u64, before),
+            None => Verdict::Do,
+        },
+    );
     go(verdict, real)
 }
 
 /// Nothing is handed to a real disk: no history needs to survive that.
 fn sync(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
-    let verdict = ask(|platter| match about(fd) {
-        Some((_, _, true)) => platter.syncing_folder(&path_of(fd)),
-        Some((file, ..)) => platter.syncing(file),
-        None => Verdict::Do,
-    });
+    let verdict = ask(
+        || path_of(fd),
+        |platter| match about(fd) {
+            Some((_, _, true)) => platter.syncing_folder(&path_of(fd)),
+            Some((file, ..)) => platter.syncing(file),
+            None => Verdict::Do,
+        },
+    );
     if verdict.is_some() { go(verdict, || 0) } else { real() }
 }
 
@@ -194,7 +224,7 @@ unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
     };
     // SAFETY: two paths, as the caller promises.
     let (from, to) = unsafe { (path(from), path(to)) };
-    go(ask(|platter| platter.renaming(&from, &to)), real)
+    go(ask(|| from.clone(), |platter| platter.renaming(&from, &to)), real)
 }
 
 #[unsafe(no_mangle)]
@@ -203,7 +233,7 @@ unsafe extern "C" fn unlink(name: *const c_char) -> c_int {
     let real = || unsafe { libc::syscall(libc::SYS_unlinkat, libc::AT_FDCWD, name, 0) as c_int };
     // SAFETY: a path, as the caller promises.
     let asked = unsafe { path(name) };
-    go(ask(|platter| platter.removing(&asked)), real)
+    go(ask(|| asked.clone(), |platter| platter.removing(&asked)), real)
 }
 
 #[unsafe(no_mangle)]
@@ -212,5 +242,5 @@ unsafe extern "C" fn mkdir(name: *const c_char, mode: mode_t) -> c_int {
     let real = || unsafe { libc::syscall(libc::SYS_mkdirat, libc::AT_FDCWD, name, mode as c_uint) as c_int };
     // SAFETY: a path, as the caller promises.
     let asked = unsafe { path(name) };
-    go(ask(|platter| platter.making_folder(&asked)), real)
+    go(ask(|| asked.clone(), |platter| platter.making_folder(&asked)), real)
 }

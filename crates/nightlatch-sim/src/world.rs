@@ -1,6 +1,7 @@
 //! The real engine beside the model, step by step.
 
 use crate::{
+    calls,
     clocks::Clocks,
     disk::SimDisk,
     history::{ABSOLUTE, IDLE, Step},
@@ -69,12 +70,14 @@ impl World {
     /// A new engine in `dir`.
     #[must_use]
     pub fn new(dir: &Path) -> World {
+        let platter = Arc::new(Mutex::new(Platter::new(dir)));
+        calls::simulate(dir, &platter);
         let mut world = World {
             dir: dir.to_owned(),
             clocks: Clocks::new(),
             model: Model::default(),
             disk: Arc::default(),
-            platter: Arc::new(Mutex::new(Platter::new(dir))),
+            platter,
             plan: Plan::default(),
             uneasy: false,
             over: false,
