@@ -24,7 +24,9 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
+use tokio::time::{Sleep, sleep};
 
 /// Why a response's body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +60,12 @@ struct Guard {
     /// What `over` said: it says it once.
     end: Option<End>,
     said_goodbye: bool,
+    /// Until the last moment before the deadline is over.
+    moment: Option<Pin<Box<Sleep>>>,
 }
+
+/// How long before a deadline nothing more is begun on a stream: longer than a piece takes from here to the socket.
+const LAST_MOMENT_MS: u64 = 3;
 
 /// Where last words may stand in a body, if anywhere.
 pub(crate) enum Words {
@@ -132,11 +139,32 @@ impl Guard {
             over: None,
             end: None,
             said_goodbye: false,
+            moment: None,
         }
     }
 
     fn is_over(&self) -> bool {
         self.guarded.permit.ask().is_err()
+    }
+
+    /// Whether this is the last moment before the deadline, and the client's connection carries others. What set out now could meet
+    /// the end between here and the socket, and the connection would be reset with everybody on it. So it waits those few
+    /// milliseconds: either the session lives on and it passes, or it is over.
+    fn is_last_moment(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.outlet.connection().is_some() {
+            return false;
+        }
+        while let Ok(left) = self.guarded.permit.time_left()
+            && left.as_millis() < LAST_MOMENT_MS
+        {
+            let wait = Duration::from_millis(left.as_millis().max(1));
+            let moment = self.moment.get_or_insert_with(|| Box::pin(sleep(wait)));
+            if moment.as_mut().poll(cx).is_pending() {
+                return true;
+            }
+            self.moment = None;
+        }
+        false
     }
 
     /// Completes once the session is over and that may be told.
@@ -245,6 +273,10 @@ impl Download {
             if let Some(piece) = guard.ready.pop_front() {
                 guard.outlet.put();
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            if guard.is_last_moment(cx) {
+                let _ = ready!(guard.poll_over(cx));
+                continue;
             }
             let frame = match self.poll_body(cx) {
                 Poll::Ready(frame) => frame,

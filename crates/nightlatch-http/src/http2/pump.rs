@@ -16,7 +16,7 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// The largest piece handed over at once: a frame of the size that everybody takes (RFC 9113 section 4.2).
 const PIECE: usize = 16 * 1024;
@@ -44,8 +44,6 @@ pub(crate) struct Pump<'a> {
     pub(crate) broken: Reason,
 }
 
-/// How long before a deadline nothing more is begun: longer than a piece takes from here to the socket.
-const LAST_MOMENT_MS: u64 = 3;
 /// How long the other side may take for words about an end.
 const WORDS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -71,7 +69,7 @@ impl Pump<'_> {
                 () = refused(self.stream) => break Stop::Refused,
             };
             let sent = match frame {
-                None => self.end().await,
+                None => self.end(),
                 Some(Err(_)) => break Stop::Broken,
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
@@ -79,7 +77,7 @@ impl Pump<'_> {
                         self.data(data, last).await
                     }
                     Err(frame) => match frame.into_trailers() {
-                        Ok(trailers) => self.trailers(trailers).await,
+                        Ok(trailers) => self.trailers(trailers),
                         Err(_) => Ok(false),
                     },
                 },
@@ -96,12 +94,12 @@ impl Pump<'_> {
     /// A chunk, and with the last one the end: true if that was it.
     async fn data(&mut self, mut data: Bytes, last: bool) -> Result<bool, Stop> {
         if data.is_empty() && last {
-            return self.end().await;
+            return self.end();
         }
         let mut over = self.permit.filter(|_| !self.out.speaks()).map(ended);
         while !data.is_empty() {
             let room = self.room(data.len().min(PIECE), &mut over).await?;
-            self.ask().await?;
+            self.ask()?;
             let piece = data.split_to(room.min(data.len()));
             let last = last && data.is_empty();
             self.out.queue(piece.len());
@@ -116,33 +114,26 @@ impl Pump<'_> {
         Ok(false)
     }
 
-    async fn trailers(&mut self, trailers: http::HeaderMap) -> Result<bool, Stop> {
-        self.ask().await?;
+    fn trailers(&mut self, trailers: http::HeaderMap) -> Result<bool, Stop> {
+        self.ask()?;
         self.out.queue(1);
         self.out.finish();
         self.stream.send_trailers(trailers).map_err(|_| Stop::Refused)?;
         Ok(true)
     }
 
-    async fn end(&mut self) -> Result<bool, Stop> {
-        self.ask().await?;
+    fn end(&mut self) -> Result<bool, Stop> {
+        self.ask()?;
         self.out.finish();
         self.stream.send_data(Bytes::new(), true).map_err(|_| Stop::Refused)?;
         Ok(true)
     }
 
-    /// Waits until it may pass right now. Words about an end may.
-    ///
-    /// What is let through in the very last moment could meet its session's end between here and the socket, and then the connection
-    /// is reset with everybody on it. So it waits those few milliseconds: either the session lives on and it passes, or it is over.
-    async fn ask(&self) -> Result<(), Stop> {
-        let Some(permit) = self.permit.filter(|_| !self.out.speaks()) else { return Ok(()) };
-        loop {
-            match permit.time_left() {
-                Ok(left) if left.as_millis() >= LAST_MOMENT_MS => return Ok(()),
-                Ok(left) => sleep(Duration::from_millis(left.as_millis().max(1))).await,
-                Err(_) => return Err(Stop::Over),
-            }
+    /// Whether it may pass right now. Words about an end may.
+    fn ask(&self) -> Result<(), Stop> {
+        match self.permit {
+            Some(permit) if !self.out.speaks() && permit.ask().is_err() => Err(Stop::Over),
+            _ => Ok(()),
         }
     }
 
