@@ -86,6 +86,9 @@ type Outcome = Result<(), (EndReason, u64)>;
 impl World {
     /// Holds an operation up while `meanwhile` happens, and holds what it comes to against the time that it had read.
     pub(crate) fn hold_up(&mut self, who: usize, held: Held, meanwhile: &[Step]) -> Result<(), Difference> {
+        if self.over {
+            return Ok(());
+        }
         let index = self.pick(who).filter(|index| self.model.sessions[*index].disk.started);
         let Some(index) = index.filter(|_| !self.platter().is_to_be_cut()) else {
             return meanwhile.iter().try_for_each(|step| self.step(*step));

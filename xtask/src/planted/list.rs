@@ -129,7 +129,7 @@ pub(super) const PLANTS: &[Plant] = &[
         &[edit(
             RECOVER,
             "Cell::new(known.word, known.idle, known.hard_end)",
-            "Cell::new(known.word.touched(known.word.last_activity().plus(Span::from_millis(500))).unwrap_or(known.word), known.idle, known.hard_end)",
+            "Cell::new(known.word.touched(known.word.last_activity().plus(nightlatch_core::Span::from_millis(500))).unwrap_or(known.word), known.idle, known.hard_end)",
         )],
     ),
     plant(
@@ -208,8 +208,8 @@ pub(super) const PLANTS: &[Plant] = &[
         "on-the-record",
         &[edit(
             WRITER,
-            "if let Some(block) = last.filter(|block| block.segment == segment) {",
-            "if let Some(block) = last.filter(|block| block.segment == segment && false) {",
+            "last.filter(|block| block.segment == segment)",
+            "last.filter(|block| block.segment == segment && false)",
         )],
     ),
     plant("activity_is_not_synced", "never-early", &[edit(SLOTS, "store.sync().and(written)", "written")]),
