@@ -68,6 +68,8 @@ pub enum Step {
     HeldUp { who: usize, what: Held, steps: usize },
     /// Both limits are to go down, and one of them would go up.
     LowerBoth { who: usize, idle: u64, left: u64 },
+    /// The process is killed and started again with a policy that is tighter, where it is.
+    TighterPolicy { idle: u64, absolute: u64 },
     /// The process is killed and its snapshots are lost.
     LoseSnapshots,
     /// The process is killed and its slots are lost.
@@ -87,6 +89,7 @@ impl Step {
                 | Step::Restart { .. }
                 | Step::Reboot { .. }
                 | Step::PowerCut { .. }
+                | Step::TighterPolicy { .. }
                 | Step::LoseSnapshots
                 | Step::LoseSlots
                 | Step::SpoilReservation
@@ -156,7 +159,11 @@ fn step(chance: &mut Chance) -> Step {
         790..880 => Step::Commit,
         880..890 => Step::CommitFails,
         890..950 => Step::Upkeep,
-        950..965 => Step::Crash { down: down(chance) },
+        950..953 => Step::TighterPolicy {
+            idle: chance.one_of(&[IDLE, IDLE / 2, IDLE / 3]),
+            absolute: chance.one_of(&[ABSOLUTE, ABSOLUTE / 2]),
+        },
+        953..965 => Step::Crash { down: down(chance) },
         965..978 => Step::Restart { down: down(chance) },
         978..985 => {
             Step::Reboot { down: down(chance), ahead: chance.one_of(&[0, 0, 0, 1_000, -5_000, 60_000]) }

@@ -55,11 +55,10 @@ pub struct Model {
 }
 
 impl Model {
-    /// A session begins at `now`. What it asks for counts where it is lower than the policy's.
+    /// A session begins at `now`, with these limits, idle and absolute.
     pub fn start(&mut self, now: u64, started: u64, limits: (u64, u64), parent: Option<usize>) -> usize {
         let (idle, absolute) = limits;
-        let (idle, hard_end) =
-            (idle.min(crate::history::IDLE), started + absolute.min(crate::history::ABSOLUTE));
+        let hard_end = started + absolute;
         let disk = OnDisk { started: false, last: now, idle, hard_end, ordered: false };
         self.sessions.push(Modelled {
             parent,

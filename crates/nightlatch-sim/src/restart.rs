@@ -6,6 +6,7 @@
 //! - Last activity may be what was flushed last, or anything between that and what it was. So a deadline may be earlier.
 //! - Limits that went down a moment ago may stand where the record has them.
 //! - An end that was not told may not have happened. One that was told has: by the same order, or from the same numbers.
+//! - A policy that is tighter than before holds for every session that runs.
 //! - A clock that cannot be trusted ends everything. If that is because the reservation is lost, an end by the numbers that was told
 //!   and not yet on record comes back as a clock fault: it stays an end, under another name.
 
@@ -156,6 +157,7 @@ impl World {
                 fault: recovery.clock_fault.is_some() || faulty,
                 bare,
                 unreserved,
+                policy: self.policy,
             };
             let now = self.now();
             found.adopt(&mut self.model, now).map_err(|Difference(what)| {
@@ -183,6 +185,9 @@ impl World {
             Step::Reboot { down, ahead } => {
                 self.clocks.pass_unseen(down);
                 self.clocks.reboot(ahead);
+            }
+            Step::TighterPolicy { idle, absolute } => {
+                self.policy = (self.policy.0.min(idle), self.policy.1.min(absolute));
             }
             Step::LoseSnapshots => drop(fs::remove_dir_all(self.dir.join("snapshot"))),
             Step::LoseSlots => drop(fs::remove_file(self.dir.join("slots"))),
@@ -246,6 +251,8 @@ struct Found<'a> {
     bare: bool,
     /// Whether the time reservation was lost.
     unreserved: bool,
+    /// The limits of the policy in force now.
+    policy: (u64, u64),
 }
 
 impl Found<'_> {
@@ -257,8 +264,12 @@ impl Found<'_> {
         between("last activity", flushed, last, was.last)?;
         let (idle, hard_end) =
             (self.session.idle().span().as_millis(), self.session.hard_end().time().as_millis());
-        between("idle limit", was.idle, idle, was.disk.idle)?;
-        between("hard end", was.hard_end, hard_end, was.disk.hard_end)?;
+        let (most_idle, most_hard_end) = (self.policy.0, was.started + self.policy.1);
+        between("idle limit", was.idle.min(most_idle), idle, was.disk.idle)?;
+        between("hard end", was.hard_end.min(most_hard_end), hard_end, was.disk.hard_end)?;
+        if self.session.end().is_none() {
+            equal("the policy holds for it", &(idle <= most_idle && hard_end <= most_hard_end), &true)?;
+        }
 
         let taken = &mut model.sessions[self.index];
         *taken = Modelled { last, idle, hard_end, ordered: None, noticed: None, told: None, ..was.clone() };
@@ -279,7 +290,10 @@ impl Found<'_> {
         let order =
             was.ordered.is_some_and(|(ordered, when)| ordered == reason && (when == at || !was.disk.ordered));
         let noticed = self.before.end(self.index, self.then).is_some_and(|(before, _)| before == reason);
-        equal(&format!("its end {real:?} has a cause"), &true, &((fault || order || noticed) && at <= now))?;
+        let overdue = at >= last + most_idle || at >= most_hard_end;
+        let tightened = reason == EndReason::PolicyTightened && overdue;
+        let cause = fault || order || noticed || tightened;
+        equal(&format!("its end {real:?} has a cause"), &true, &(cause && at <= now))?;
         model.sessions[self.index].ordered = real;
         Ok(())
     }

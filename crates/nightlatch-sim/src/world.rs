@@ -49,6 +49,8 @@ pub struct World {
     pub(crate) clocks: Clocks,
     pub(crate) model: Model,
     disk: Arc<SimDisk>,
+    /// The limits of the policy in force, idle and absolute, in milliseconds.
+    pub(crate) policy: (u64, u64),
     pub(crate) platter: Arc<Mutex<Platter>>,
     pub(crate) plan: Plan,
     /// A call to the disk failed, and not everything that was to be written has been written since.
@@ -77,6 +79,7 @@ impl World {
             clocks: Clocks::new(),
             model: Model::default(),
             disk: Arc::default(),
+            policy: (IDLE, ABSOLUTE),
             platter,
             plan: Plan::default(),
             uneasy: false,
@@ -185,7 +188,7 @@ impl World {
     }
 
     pub(crate) fn open(&mut self) -> Result<Recovery, Difference> {
-        let policy = limits().map(|limits| Policy { version: 1, limits });
+        let policy = limits(self.policy).map(|limits| Policy { version: 1, limits });
         let policy = policy.ok_or_else(|| Difference("the policy does not hold together".into()))?;
         let disk: Arc<dyn Disk> = Arc::clone(&self.disk) as Arc<dyn Disk>;
         let source = Box::new(HeldTime(Arc::clone(&self.clocks.machine)));
@@ -231,7 +234,7 @@ impl World {
         let parent_lives = parent.is_none_or(|parent| {
             self.model.sessions[parent].disk.started && self.model.end(parent, now).is_none()
         });
-        let allowed = now < started + absolute.min(ABSOLUTE) && parent_lives;
+        let allowed = now < started + absolute.min(self.policy.1) && parent_lives;
         let begun = self.engine()?.start(start);
         // With a disk that has failed a start may be refused, and must be while nothing can be recorded.
         let troubled = self.was_troubled() || self.uneasy;
@@ -241,7 +244,8 @@ impl World {
         if let Ok(starting) = begun {
             let (session, token) = starting.into_parts();
             self.names.push((session.facts.id, token));
-            self.model.start(now, started, (idle, absolute), parent);
+            let (most_idle, most_absolute) = self.policy;
+            self.model.start(now, started, (idle.min(most_idle), absolute.min(most_absolute)), parent);
         }
         Ok(())
     }
@@ -415,8 +419,8 @@ impl World {
     }
 }
 
-fn limits() -> Option<Limits> {
-    Limits::new(Span::from_millis(IDLE), Span::from_millis(ABSOLUTE), Span::from_millis(10_000)).ok()
+fn limits((idle, absolute): (u64, u64)) -> Option<Limits> {
+    Limits::new(Span::from_millis(idle), Span::from_millis(absolute), Span::from_millis(10_000)).ok()
 }
 
 fn reason_of(reason: DeadlineReason) -> EndReason {
