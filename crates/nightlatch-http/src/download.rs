@@ -81,12 +81,15 @@ impl Download {
     /// A body that passes for as long as `guarded` may, or for ever without one.
     pub(crate) fn new(
         body: Inbound,
-        lease: Lease,
+        mut lease: Lease,
         progress: Arc<Progress>,
         guarded: Option<Guarded>,
         outlet: &Outlet,
         words: Words,
     ) -> Download {
+        if !progress.read_whole() {
+            lease.move_alone();
+        }
         let guard = guarded.map(|guarded| Guard::new(guarded, outlet, words));
         Download { body, lease: Some(lease), progress, guard, turn: None }
     }

@@ -290,6 +290,13 @@ impl Lease {
         }
     }
 
+    /// The answer has begun while the request is still coming: neither waits for the other from now on.
+    pub(crate) fn move_alone(&mut self) {
+        if let Held::Http1(connection) = &mut self.held {
+            connection.move_alone();
+        }
+    }
+
     /// The exchange is complete: the connection may serve another one, once it is ready.
     pub(crate) fn give_back(mut self) {
         let mut connection = match std::mem::replace(&mut self.held, Held::Nothing) {

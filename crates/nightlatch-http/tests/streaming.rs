@@ -56,6 +56,53 @@ async fn a_client_that_stalls_stalls_the_application() {
     site.nothing_open(&token).await;
 }
 
+/// An application that answers while it is still told, and a client that says everything before it listens.
+#[tokio::test]
+async fn an_upload_goes_on_though_nobody_reads_its_answer_yet() {
+    let upstream = application(|mut connection| async move {
+        let head = read_head(&mut connection).await;
+        let mut seen = head.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
+        let (mut from, mut to) = connection.split();
+        let answering = async {
+            to.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n").as_bytes())
+                .await
+                .unwrap();
+            let piece = vec![b'x'; 65_536];
+            for _ in 0..SIZE / piece.len() {
+                to.write_all(&piece).await.unwrap();
+            }
+        };
+        let reading = async {
+            let mut buffer = vec![0; 65_536];
+            while seen < SIZE {
+                seen += from.read(&mut buffer).await.unwrap();
+            }
+        };
+        tokio::join!(answering, reading);
+    })
+    .await;
+    let site = Site::made(Making::new(upstream)).await;
+    let token = site.sign_in("ada").await;
+    let mut client = site.connect().await;
+    let head = format!(
+        "PUT /big HTTP/1.1\nHost: desk\nAuthorization: Bearer {}\nConnection: close\nContent-Length: {SIZE}\n\n",
+        token.reveal()
+    );
+    client.send(&head).await;
+    let piece = vec![b'y'; 65_536];
+    let saying = async {
+        for _ in 0..SIZE / piece.len() {
+            client.0.write_all(&piece).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), saying)
+        .await
+        .expect("the upload waits for its answer's reader");
+    let (seen, _) = client.rest().await;
+    assert!(seen.len() > SIZE, "{}", seen.len());
+    site.nothing_open(&token).await;
+}
+
 #[tokio::test]
 async fn an_application_that_stalls_stalls_the_client() {
     let upstream = application(|mut connection| async move {
