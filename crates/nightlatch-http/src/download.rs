@@ -181,14 +181,24 @@ impl Guard {
         Poll::Ready(end)
     }
 
+    /// What words of ours would be, if they may follow what has been handed on.
+    fn words_may_stand(&self) -> Option<&'static str> {
+        match &self.words {
+            Words::None => None,
+            // What is still to be handed on is the rest of an event that was begun.
+            Words::Event(events) => {
+                (events.can_end() && self.ready.is_empty()).then_some("event nightlatch-ended")
+            }
+            Words::Trailers(messages) => messages.at_boundary().then_some("grpc-status 16"),
+        }
+    }
+
     /// The cut: words where they may stand and may be said, else a reset.
     fn cut(&mut self, end: End) -> Option<Result<Frame<Bytes>, DownloadError>> {
-        let (room, how) = match &self.words {
-            Words::None => (false, ""),
-            Words::Event(events) => (events.can_end(), "event nightlatch-ended"),
-            Words::Trailers(messages) => (messages.at_boundary(), "grpc-status 16"),
-        };
-        if end.told && room && self.outlet.last_words(&self.guarded, how) {
+        if end.told
+            && let Some(how) = self.words_may_stand()
+            && self.outlet.last_words(&self.guarded, how)
+        {
             self.said_goodbye = true;
             return Some(Ok(match &self.words {
                 Words::Trailers(_) => Frame::trailers(grpc::over(end.reason)),
@@ -357,5 +367,20 @@ mod tests {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
         assert!(guard.is_over() && guard.poll_over(&mut cx).is_ready());
+    }
+
+    /// An event that came in two parts is handed on in two pieces, and the session may end between them.
+    #[tokio::test]
+    async fn no_words_inside_an_event_that_came_in_two_parts() {
+        let time = ManualTime::new(1_800_000_000_000_000_000);
+        let stage = stage(Box::new(Arc::new(time))).await;
+        let events = Words::Event(EventStream::default());
+        let mut guard = Guard::new(stage.guarded.clone(), &Outlet::Connection(Arc::default()), events);
+        assert!(guard.take(Frame::data("data: hal".into())).is_none());
+        assert!(guard.words_may_stand().is_some());
+        let begun = guard.take(Frame::data("f\n\n".into())).unwrap().into_data().unwrap();
+        assert_eq!((&*begun, guard.words_may_stand()), (&b"data: hal"[..], None));
+        assert_eq!(guard.ready.pop_front().unwrap(), "f\n\n");
+        assert!(guard.words_may_stand().is_some());
     }
 }
