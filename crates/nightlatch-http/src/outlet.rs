@@ -54,7 +54,7 @@ impl Outlet {
     pub(crate) fn may_have_left(&self) -> bool {
         match self {
             Outlet::Connection(gate) => gate.wrote(),
-            Outlet::Stream(stream) => stream.ended(),
+            Outlet::Stream(stream) => stream.may_be_whole(),
         }
     }
 

@@ -29,8 +29,12 @@ pub(crate) struct Head {
 impl Head {
     /// Whether nothing follows on its stream in this direction.
     pub(crate) fn ends_stream(self) -> bool {
-        let last = self.flags & END_STREAM != 0;
-        self.kind == RST_STREAM || last && (self.kind == DATA || self.kind == HEADERS)
+        self.kind == RST_STREAM || self.makes_whole()
+    }
+
+    /// Whether with it everything of a request or an answer has been said.
+    pub(crate) fn makes_whole(self) -> bool {
+        self.flags & END_STREAM != 0 && (self.kind == DATA || self.kind == HEADERS)
     }
 
     /// Whether it carries something of a request or an answer.

@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed, Ordering::SeqCst},
     },
 };
 use tokio::sync::Notify;
@@ -53,6 +53,8 @@ struct Leaving {
     left: u64,
     /// Its last frame was handed down.
     ended: bool,
+    /// That frame was the end of what was to be said, and not a reset.
+    whole: Arc<AtomicBool>,
     /// What is queued is ours: words about an end.
     words: bool,
     /// Its last frame is queued, or its answer is a cut: it stays on the books until that has left.
@@ -87,8 +89,16 @@ impl Outgoing {
         let (id, begun) = begin()?;
         // A request's head is queued by beginning it.
         let queued = u64::from(self.towards_application);
-        state.streams.insert(id, Leaving { guarded, queued, ..Leaving::default() });
-        Ok((StreamOut { outgoing: Arc::clone(self), id, wanted: Notify::new() }, begun))
+        let leaving = Leaving { guarded, queued, ..Leaving::default() };
+        let whole = Arc::clone(&leaving.whole);
+        state.streams.insert(id, leaving);
+        Ok((StreamOut { outgoing: Arc::clone(self), id, wanted: Notify::new(), whole }, begun))
+    }
+
+    /// How many streams are on the books: those that are open, and those whose last frame has not left. A client that resets a stream in the
+    /// moment before its last frame leaves one behind.
+    pub(crate) fn streams(&self) -> usize {
+        self.state().streams.len()
     }
 
     /// So many frames about the connection have come. False if they are more than anybody needs.
@@ -121,6 +131,9 @@ impl Outgoing {
             _ => 0,
         };
         leaving.ended |= head.ends_stream();
+        if head.makes_whole() {
+            leaving.whole.store(true, SeqCst);
+        }
         if let Some(guarded) = leaving.guarded.as_ref().filter(|_| head.carries()) {
             self.gate.hold_one_of_many(guarded);
         }
@@ -185,6 +198,8 @@ pub(crate) struct StreamOut {
     outgoing: Arc<Outgoing>,
     id: u32,
     wanted: Notify,
+    /// Stays when the stream has left the books.
+    whole: Arc<AtomicBool>,
 }
 
 impl StreamOut {
@@ -216,6 +231,11 @@ impl StreamOut {
     /// The last frame is handed to `h2`. Said before it is done.
     pub(crate) fn finish(&self) {
         self.with(|leaving| leaving.finishing = true);
+    }
+
+    /// It was not: the other side had reset the stream.
+    pub(crate) fn not_finished(&self) {
+        self.with(|leaving| leaving.finishing = false);
     }
 
     /// Lets words of our own follow, if nothing is held back that would come before them. The cut is recorded when they have left.
@@ -251,9 +271,9 @@ impl StreamOut {
         });
     }
 
-    /// Whether its last frame may be with the kernel.
-    pub(crate) fn ended(&self) -> bool {
-        self.with(|leaving| leaving.ended).unwrap_or(true)
+    /// Whether everything that was to be said on it may be with the kernel. A reset says that it was not everything.
+    pub(crate) fn may_be_whole(&self) -> bool {
+        self.whole.load(SeqCst)
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Leaving) -> T) -> Option<T> {

@@ -106,7 +106,7 @@ impl Pump<'_> {
             if last {
                 self.out.finish();
             }
-            self.stream.send_data(piece, last).map_err(|_| Stop::Refused)?;
+            self.stream.send_data(piece, last).map_err(|_| self.refused())?;
             if last {
                 return Ok(true);
             }
@@ -118,15 +118,21 @@ impl Pump<'_> {
         self.ask()?;
         self.out.queue(1);
         self.out.finish();
-        self.stream.send_trailers(trailers).map_err(|_| Stop::Refused)?;
+        self.stream.send_trailers(trailers).map_err(|_| self.refused())?;
         Ok(true)
     }
 
     fn end(&mut self) -> Result<bool, Stop> {
         self.ask()?;
         self.out.finish();
-        self.stream.send_data(Bytes::new(), true).map_err(|_| Stop::Refused)?;
+        self.stream.send_data(Bytes::new(), true).map_err(|_| self.refused())?;
         Ok(true)
+    }
+
+    /// The other side has reset the stream.
+    fn refused(&self) -> Stop {
+        self.out.not_finished();
+        Stop::Refused
     }
 
     /// Whether it may pass right now. Words about an end may.

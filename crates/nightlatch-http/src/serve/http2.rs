@@ -81,7 +81,8 @@ impl Gateway {
                 // socket lies no waiting for a turn, in which its session might end and the connection with it.
                 biased;
                 Some(answered) = streams.next() => {
-                    if abandoned.too_many(answered) {
+                    let books_most = (limits.http2.streams + limits.http2.abandoned) as usize;
+                    if abandoned.too_many(answered) || line.outgoing.streams() > books_most {
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }
                     if streams.is_empty() && !stopping {
@@ -207,6 +208,7 @@ impl Line {
             out.finish();
         }
         let Ok(mut stream) = respond.send_response(Response::from_parts(head, ()), ends) else {
+            out.not_finished();
             return false;
         };
         if ends {

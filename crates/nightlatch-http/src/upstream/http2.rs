@@ -206,7 +206,7 @@ impl Use {
 
     /// Both sides have said everything.
     pub(super) fn complete(mut self) {
-        if self.stream.as_ref().is_some_and(|stream| stream.out.ended())
+        if self.stream.as_ref().is_some_and(|stream| stream.out.may_be_whole())
             && let Some(stream) = self.stream.take()
             && let Way::Uploading(done) = stream.way
         {

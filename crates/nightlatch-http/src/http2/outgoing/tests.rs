@@ -66,7 +66,7 @@ async fn never_late_a_frame_of_nobody_does_not_reach_an_application() {
     let (mut io, outgoing, mut far) = way_out(Outgoing::to_application).await;
     let stream = enter(&outgoing, Some(&stage.guarded), 1);
     io.write_all(&frame(frames::HEADERS, 4, 1)).await.unwrap();
-    assert!(!stream.ended());
+    assert!(!stream.may_be_whole());
     // Given up: its reset passes, and nothing else that `h2` may still hold.
     drop(stream);
     io.write_all(&frame(frames::RST_STREAM, 0, 1)).await.unwrap();
@@ -93,4 +93,31 @@ async fn words_may_follow_when_everything_before_them_has_left() {
     assert!(!speak(), "handed down, and perhaps not yet left");
     io.flush().await.unwrap();
     assert!(speak() && stream.speaks());
+}
+
+/// Told "not sent" or "unknown" depends on it: our own reset is not the end of what was to be said.
+#[tokio::test]
+async fn kept_a_request_that_was_reset_half_way_is_not_whole() {
+    let (mut io, outgoing, _far) = way_out(Outgoing::to_application).await;
+    let (half, whole) = (enter(&outgoing, None, 1), enter(&outgoing, None, 3));
+    for id in [1, 3] {
+        io.write_all(&[frame(frames::HEADERS, 4, id), frame(frames::DATA, 0, id)].concat()).await.unwrap();
+    }
+    assert!(!half.may_be_whole() && !whole.may_be_whole());
+    io.write_all(&frame(frames::RST_STREAM, 0, 1)).await.unwrap();
+    io.write_all(&frame(frames::DATA, 1, 3)).await.unwrap();
+    assert!(!half.may_be_whole() && whole.may_be_whole(), "as soon as they are handed down");
+    io.flush().await.unwrap();
+    assert!(!half.may_be_whole() && whole.may_be_whole(), "and when they have left");
+}
+
+#[tokio::test]
+async fn a_stream_that_the_client_reset_before_its_answer_leaves_the_books() {
+    let (_io, outgoing, _far) = way_out(|gate| Outgoing::to_client(gate, 100)).await;
+    let (given_up, queued) = (enter(&outgoing, None, 1), enter(&outgoing, None, 3));
+    given_up.finish();
+    given_up.not_finished();
+    queued.finish();
+    drop((given_up, queued));
+    assert_eq!(outgoing.streams(), 1, "the one whose last frame is still to leave");
 }
