@@ -1,10 +1,11 @@
 //! What people who work on Nightlatch run: `cargo xtask demo`, `test`, `autobahn`, `lint`, `tidy`, `bench`, `simulate`,
-//! `crash-loop`, `planted`.
+//! `crash-loop`, `planted`, `fuzz`.
 //!
 //! Each command installs or builds what it lacks and says what it does, so that a fresh machine needs nothing but what README names.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on the terminal")]
 
+mod fuzz;
 mod planted;
 mod run;
 mod test;
@@ -26,6 +27,8 @@ cargo xtask COMMAND
                  engine against model, over random histories with lying clocks, failing disks and crashes
   crash-loop [ROUNDS] [SEED]
                  kill -9 of the real program under load, again and again, and check what its clients saw
+  fuzz [--seconds N] [TARGET..]
+                 libFuzzer on every parser of outside bytes, so many seconds each (10)
   planted [NAME] plant faults in a copy of the source and see that the simulator finds each
 
 ";
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(),
         "bench" => bench(rest),
         "simulate" => simulate(rest),
+        "fuzz" => fuzz::run(rest),
         "planted" => planted::run(rest),
         "crash-loop" => crash_loop(rest),
         "help" | "--help" | "-h" => {

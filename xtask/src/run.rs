@@ -24,6 +24,12 @@ pub(crate) fn cargo_in(tree: &Path, build: &Path, arguments: &[&str]) -> Result<
     run(command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("RUSTFLAGS", "-Awarnings"))
 }
 
+/// The same with these variables set.
+pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    run(Command::new(cargo).args(arguments).envs(variables.iter().copied()))
+}
+
 /// Runs a program in a folder of the checkout.
 pub(crate) fn in_folder(folder: &str, program: &str, arguments: &[&str]) -> Result<(), String> {
     run(Command::new(program).args(arguments).current_dir(root().join(folder)))

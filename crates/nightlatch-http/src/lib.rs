@@ -28,6 +28,8 @@ mod exchange;
 pub mod extract;
 mod form;
 pub mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod gateway;
 pub mod grpc;

@@ -44,6 +44,8 @@ mod disk;
 pub mod export;
 mod files;
 mod frontier;
+#[doc(hidden)]
+pub mod fuzzing;
 mod hash;
 mod history;
 mod keys;

@@ -223,7 +223,7 @@ impl Signature {
         let (name, signature) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
         let bytes = STANDARD.decode(signature).ok()?;
         let (id, bytes) = bytes.split_at_checked(4)?;
-        let name = is_key_name(name).then(|| name.to_owned())?;
+        let name = (is_key_name(name) && !bytes.is_empty()).then(|| name.to_owned())?;
         Some(Self { name, id: id.try_into().ok()?, bytes: bytes.to_vec() })
     }
 
@@ -306,6 +306,7 @@ mod tests {
             "text\n\n",
             "text\n\n\u{2014} name\n",
             "a\tb\n\n\u{2014} n AAAAAAA=\n",
+            "a key id and no signature\n\n\u{2014} n AAAAAA==\n",
             &NOTE[..NOTE.len() - 1],
         ] {
             assert_eq!(Note::parse(wrong), Err(NoteError::Form), "{wrong:?}");

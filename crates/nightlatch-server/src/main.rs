@@ -1,23 +1,4 @@
-//! The program `nightlatch`: configuration, composition, API and command line.
-//!
-//! Nothing is decided here. The engine decides and records, the enforcement points enforce; this crate reads what the firm wants,
-//! puts the parts together, and gives people and programs a way to ask. What runs is one of a few commands, and `main` does nothing but
-//! hand over to it: the rest of the program can be read from [`cli`] on.
-
-mod admin;
-mod api;
-mod backup;
-mod cli;
-mod config;
-mod demo;
-mod index;
-mod listening;
-mod logging;
-mod metrics;
-mod serve;
-mod site;
-mod tls;
-mod words;
+//! The program `nightlatch`. See the library of this package.
 
 use std::process::ExitCode;
 
@@ -27,5 +8,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::main()
+    nightlatch_server::main()
 }

@@ -279,7 +279,9 @@ enum Page {
 }
 
 /// Reads the arguments and does what they say.
-pub(crate) fn main() -> ExitCode {
+///
+/// The exit code says what became of it; see the module.
+pub fn main() -> ExitCode {
     let Cli { command, json } = Cli::parse();
     let out = out::Out { json };
     let done = match command {
