@@ -51,7 +51,7 @@ async fn a_blocked_subject_has_no_session_until_it_is_unblocked() {
     assert_eq!((twice.status, twice.problem().as_str()), (404, "not-found"));
     let entries = house.get("/v1/ledger/entries?what=subject_unblocked", "auditor").await;
     assert_eq!(entries.json()["entries"][0]["entry"]["cause"], "ticket INC-8");
-    assert!(!entries.text.contains("ada"), "people are pseudonyms in the ledger");
+    assert!(!entries.text.contains("ada@desk"), "people are pseudonyms in the ledger");
 }
 
 #[tokio::test(flavor = "multi_thread")]
