@@ -93,7 +93,7 @@ impl Copy {
     fn of_the_tree() -> Result<Copy, String> {
         let mut copy = Copy(BTreeMap::new());
         let manifest = read(Path::new("Cargo.toml"))?;
-        let members = r#"members = ["crates/*", "xtask", "bench"]"#;
+        let members = r#"members = ["crates/*", "xtask", "bench", "fuzz"]"#;
         if !manifest.contains(members) {
             return Err(format!("Cargo.toml does not say `{members}` any more: say here what it says"));
         }
