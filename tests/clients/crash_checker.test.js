@@ -94,6 +94,18 @@ const BAD = [
     },
   ],
   [
+    "activity that is lost although the program lived on for longer than a crash may cost",
+    /500 ms early, by activity after which/,
+    ({ history, record }) => {
+      // The crash comes 1,100 ms later: too late to have cost it, though no more than a second is missing.
+      history.requests = history.requests.slice(0, 1);
+      history.sessions[0].idleMs = 2000;
+      history.kills = [{ from: 2602, to: 2610 }];
+      history.told = [];
+      record.get("s").ends[0].ended_at = 3000;
+    },
+  ],
+  [
     "an absolute end that comes early",
     /absolute limit/,
     ({ history, record }) => {

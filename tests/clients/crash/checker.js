@@ -24,9 +24,10 @@ const BY_NUMBERS = ["idle_timeout", "absolute_timeout"];
  * Everything that is wrong, in words; nothing if all promises were kept.
  * @param {History} history
  * @param {Record} record
- * @param {{busyMs?: number}} [allow] what a busy machine adds to the second that a crash may cost
+ * @param {{busyMs?: number, inARowMs?: number}} [allow] what a busy machine adds to the second that a crash may cost, and what crashes in a
+ * row may cost together beyond it
  */
-export function check(history, record, { busyMs = 0 } = {}) {
+export function check(history, record, { busyMs = 0, inARowMs = 0 } = {}) {
   /** @type {string[]} */
   const wrong = [];
   let lostMs = 0;
@@ -44,7 +45,7 @@ export function check(history, record, { busyMs = 0 } = {}) {
     tooLate(session, seen, say);
     revived(seen, end, say);
     lost(seen, end, say);
-    if (end) lostMs = Math.max(lostMs, tooEarly(session, seen, end, history.kills, CRASH_MS + busyMs, say));
+    if (end) lostMs = Math.max(lostMs, tooEarly(session, seen, end, history.kills, { one: CRASH_MS + busyMs, inARow: CRASH_MS + inARowMs }, say));
   }
   return { wrong, lostMs };
 }
@@ -124,11 +125,13 @@ function lost(seen, end, say) {
 
 /**
  * never-early: an end has its cause, and does not come before the earliest that the deadline can have been, but for what a crash may
- * cost. Gives how much was lost to one.
- * @param {Session} session @param {Seen} seen @param {End} end @param {History["kills"]} kills @param {number} crashMs
+ * cost. A crash may cost its second and no more: activity after which the program lived that long is safe from every later one.
+ * Several crashes in a row may each cost theirs. Gives how much was lost to all that came.
+ * @param {Session} session @param {Seen} seen @param {End} end @param {History["kills"]} kills
+ * @param {{one: number, inARow: number}} may what a crash may cost, and several in a row
  * @param {(what: string) => void} say
  */
-function tooEarly(session, seen, end, kills, crashMs, say) {
+function tooEarly(session, seen, end, kills, may, say) {
   if (end.reason === "revoked") {
     if (!seen.orders.some(({ sent }) => sent <= end.ended_at + CUT_OFF_MS)) say("never-early: revoked, and nobody had asked for it");
     return 0;
@@ -146,8 +149,12 @@ function tooEarly(session, seen, end, kills, crashMs, say) {
   const last = Math.max(session.sent, ...active.map(({ sent }) => sent));
   const early = last + session.idleMs - end.ended_at;
   if (early <= CUT_OFF_MS) return 0;
-  const crashed = kills.some(({ to }) => to >= last && to <= last + session.idleMs + crashMs);
+  const crashed = kills.some(({ to }) => to >= last && to <= last + session.idleMs + may.inARow);
   if (!crashed) say(`never-early: idle limit ${early} ms early, and there was no crash`);
-  else if (early > crashMs + CUT_OFF_MS) say(`never-early: a crash cost ${early} ms`);
+  else if (early > may.inARow + CUT_OFF_MS) say(`never-early: a crash cost ${early} ms`);
+  const safe = active.filter(({ sent, received }) => !kills.some(({ from, to }) => to >= sent && from <= received + may.one));
+  const lastSafe = Math.max(session.sent, ...safe.map(({ sent }) => sent));
+  const lostSafe = lastSafe + session.idleMs - end.ended_at;
+  if (lostSafe > CUT_OFF_MS) say(`never-early: ${lostSafe} ms early, by activity after which the program had lived ${may.one} ms`);
   return early;
 }
