@@ -10,51 +10,19 @@
 mod common;
 
 use bytes::Bytes;
-use common::{
-    Making, Site,
-    http2::{Asked, Line, application, post, rest, tls, until},
-};
+use common::http2::{Asked, Frozen, application, post, rest, until};
 use h2::Reason;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, request};
-use nightlatch_engine::{ManualTime, Token};
-use nightlatch_http::{AppSettings, Protocol};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use nightlatch_engine::Token;
+use nightlatch_http::Protocol;
+use std::{net::SocketAddr, time::Duration};
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsConnector;
 
-const NOW: u64 = 1_800_000_000_000_000_000;
-const SECOND: u64 = 1_000_000_000;
 /// One message of five bytes.
 const MESSAGE: &[u8] = b"\0\0\0\0\x05early";
-
-struct Frozen {
-    site: Site,
-    time: Arc<ManualTime>,
-    connector: TlsConnector,
-}
-
-impl Frozen {
-    async fn new(upstream: SocketAddr) -> Frozen {
-        let time = Arc::new(ManualTime::new(NOW));
-        let (acceptor, connector) = tls();
-        let app = AppSettings { protocol: Protocol::Http2, ..AppSettings::default() };
-        let making = Making { app, ..Making::new(upstream) };
-        let site =
-            Site::made(Making { time: Box::new(Arc::clone(&time)), tls: Some(acceptor), ..making }).await;
-        Frozen { site, time, connector }
-    }
-
-    async fn line(&self) -> Line {
-        Line::open(&self.connector, self.site.address, &h2::client::Builder::new()).await
-    }
-
-    fn pass_the_deadline(&self) {
-        self.time.advance(601 * SECOND);
-    }
-}
 
 fn call(path: &str) -> request::Builder {
     post(path).header("content-type", "application/grpc+proto").header("te", "trailers")
@@ -92,7 +60,7 @@ fn outcome(fields: &HeaderMap) -> (&str, &str) {
 #[tokio::test]
 async fn a_call_passes_with_its_trailers() {
     let (app, go) = server(MESSAGE, MESSAGE).await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     go.send(true).unwrap();
     let mut line = frozen.line().await;
@@ -107,7 +75,7 @@ async fn a_call_passes_with_its_trailers() {
 #[tokio::test]
 async fn never_late_a_call_between_two_messages_is_told_in_trailers() {
     let (app, go) = server(MESSAGE, b"\0\0\0\0\x04LATE").await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     // Both ways: the client is still sending.
@@ -132,7 +100,7 @@ async fn never_late_a_call_between_two_messages_is_told_in_trailers() {
 #[tokio::test]
 async fn never_late_a_call_in_the_middle_of_a_message_is_reset() {
     let (app, go) = server(b"\0\0\0\0\x09early", b"LATE").await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     let answering = line.ask(call("/trade.Quotes/Stream"), Some(&token), false).0;
@@ -148,7 +116,7 @@ async fn never_late_a_call_in_the_middle_of_a_message_is_reset() {
 #[tokio::test]
 async fn never_late_a_call_without_an_answer_is_told_in_trailers_only() {
     let (app, _go) = server(MESSAGE, MESSAGE).await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let mut line = frozen.line().await;
     // Whole: it may have been acted on. Not whole: it has not.
     for (open, unknown) in [(false, true), (true, false)] {
@@ -167,7 +135,7 @@ async fn never_late_a_call_without_an_answer_is_told_in_trailers_only() {
 #[tokio::test]
 async fn a_call_that_does_not_go_on_is_told_so_in_its_own_words() {
     let (app, _go) = server(MESSAGE, MESSAGE).await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let mut line = frozen.line().await;
     let (ada, grace) = (frozen.site.sign_in("ada").await, frozen.site.sign_in("grace").await);
     let bearer = |token: &Token| format!("Bearer {}", token.reveal());
@@ -197,7 +165,7 @@ async fn a_call_that_does_not_go_on_is_told_so_in_its_own_words() {
     })
     .await;
     for (upstream, status) in [(nobody, "14"), (hangs_up, "2")] {
-        let frozen = Frozen::new(upstream).await;
+        let frozen = Frozen::new(upstream, Protocol::Http2).await;
         let token = frozen.site.sign_in("ada").await;
         let (answering, mut messages) = frozen.line().await.ask(call("/a"), Some(&token), true);
         messages.send_data(Bytes::from_static(MESSAGE), true).unwrap();

@@ -13,50 +13,22 @@
 mod common;
 
 use common::{
-    Making, Site, application,
-    http2::{Line, post, rest, tls, to, until},
+    application,
+    http2::{Frozen, Line, SECOND, post, rest, to, until},
     read_head, read_request, recording, write,
 };
 use h2::Reason;
 use nightlatch_core::EndReason;
-use nightlatch_engine::{ManualTime, Token};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use nightlatch_engine::Token;
+use nightlatch_http::Protocol;
+use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{mpsc, watch},
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsConnector;
-
-const NOW: u64 = 1_800_000_000_000_000_000;
-const SECOND: u64 = 1_000_000_000;
-
-/// A gateway whose clock stands still until it is moved.
-struct Frozen {
-    site: Site,
-    time: Arc<ManualTime>,
-    connector: TlsConnector,
-}
 
 impl Frozen {
-    async fn new(upstream: SocketAddr) -> Frozen {
-        let time = Arc::new(ManualTime::new(NOW));
-        let (acceptor, connector) = tls();
-        let making = Making::new(upstream);
-        let site =
-            Site::made(Making { time: Box::new(Arc::clone(&time)), tls: Some(acceptor), ..making }).await;
-        Frozen { site, time, connector }
-    }
-
-    async fn line(&self) -> Line {
-        Line::open(&self.connector, self.site.address, &h2::client::Builder::new()).await
-    }
-
-    /// Everybody who signed in by now is over from here on.
-    fn pass_the_deadline(&self) {
-        self.time.advance(601 * SECOND);
-    }
-
     async fn is_over(&self, token: &Token, cuts: usize) {
         self.site.nothing_open(token).await;
         assert_eq!(self.site.session(token).end().unwrap().reason, EndReason::IdleTimeout);
@@ -103,7 +75,7 @@ async fn a_request_and_its_answer() {
         "HTTP/1.1 200 OK\nContent-Length: 2\nConnection: x-hop\nX-Hop: 1\nX-App: yes\n\nok".to_owned()
     })
     .await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http1).await;
     let token = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     let request = to("/a?b=c").header("cookie", "a=1").header("cookie", "b=2").header("te", "trailers");
@@ -135,7 +107,7 @@ async fn a_request_and_its_answer() {
 async fn never_late_nothing_follows_in_a_body_under_way_and_the_connection_serves_on() {
     for (first, words) in [(STREAM, false), (EVENTS, true)] {
         let (app, go, _noted) = told(first, b"LATE\n\ndata: LATE\n\n").await;
-        let frozen = Frozen::new(app).await;
+        let frozen = Frozen::new(app, Protocol::Http1).await;
         let token = frozen.site.sign_in("ada").await;
         let mut line = frozen.line().await;
         let mut body = line.get("/report", &token).head().await.unwrap().into_body();
@@ -161,7 +133,7 @@ async fn never_late_nothing_follows_in_a_body_under_way_and_the_connection_serve
 #[tokio::test]
 async fn never_late_a_window_that_opens_after_the_end_gets_nothing() {
     let (app, go, _noted) = told(STREAM, &[b'L'; 1 << 20]).await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http1).await;
     let token = frozen.site.sign_in("ada").await;
     let mut settings = h2::client::Builder::new();
     settings.initial_window_size(100);
@@ -191,7 +163,7 @@ async fn never_late_a_window_that_opens_after_the_end_gets_nothing() {
 #[tokio::test]
 async fn together_every_stream_of_a_session_is_cut_and_no_other() {
     let (app, go, _noted) = told(STREAM, b"more").await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http1).await;
     let ended = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     let mut bodies = Vec::new();
@@ -218,7 +190,7 @@ async fn together_every_stream_of_a_session_is_cut_and_no_other() {
 #[tokio::test]
 async fn never_late_nothing_follows_in_an_upload_under_way() {
     let (app, _go, mut noted) = told("", b" ").await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http1).await;
     let token = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     let (answering, mut body) = line.ask(post("/documents"), Some(&token), true);
@@ -253,7 +225,7 @@ async fn never_late_a_socket_that_takes_nothing_is_reset_with_all_that_waits_in_
         while connection.write_all(&[b'x'; 65_536]).await.is_ok() {}
     })
     .await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http1).await;
     let token = frozen.site.sign_in("ada").await;
     let mut settings = h2::client::Builder::new();
     settings.initial_window_size(1 << 30).initial_connection_window_size(1 << 30);
@@ -275,7 +247,7 @@ async fn never_late_a_socket_that_takes_nothing_is_reset_with_all_that_waits_in_
 async fn never_late_an_answer_that_comes_after_the_end_is_withheld() {
     for (method, outcome) in [("GET", false), ("POST", true)] {
         let (app, go, mut noted) = told("", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nLATE").await;
-        let frozen = Frozen::new(app).await;
+        let frozen = Frozen::new(app, Protocol::Http1).await;
         let token = frozen.site.sign_in("ada").await;
         let mut line = frozen.line().await;
         let answering = line.ask(to("/orders").method(method), Some(&token), false).0;
@@ -292,7 +264,7 @@ async fn never_late_an_answer_that_comes_after_the_end_is_withheld() {
 #[tokio::test]
 async fn a_client_that_leaves_takes_what_was_done_for_it_along() {
     let (app, _go, mut noted) = told(STREAM, b"").await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http1).await;
     let token = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     let mut body = line.get("/report", &token).head().await.unwrap().into_body();

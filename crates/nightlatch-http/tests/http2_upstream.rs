@@ -12,11 +12,11 @@ mod common;
 use bytes::Bytes;
 use common::{
     Making, Site,
-    http2::{Asked, Line, application, application_with, post, rest, tls, to, until},
+    http2::{Asked, Frozen, Line, application, application_with, post, rest, to, until},
 };
 use h2::Reason;
 use http::{HeaderMap, Response};
-use nightlatch_engine::{Entry, ManualTime, Token};
+use nightlatch_engine::{Entry, Token};
 use nightlatch_http::{AppSettings, Protocol};
 use std::{
     collections::HashMap,
@@ -28,36 +28,6 @@ use tokio::{
     sync::{mpsc, watch},
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsConnector;
-
-const NOW: u64 = 1_800_000_000_000_000_000;
-const SECOND: u64 = 1_000_000_000;
-
-struct Frozen {
-    site: Site,
-    time: Arc<ManualTime>,
-    connector: TlsConnector,
-}
-
-impl Frozen {
-    async fn new(upstream: SocketAddr) -> Frozen {
-        let time = Arc::new(ManualTime::new(NOW));
-        let (acceptor, connector) = tls();
-        let app = AppSettings { protocol: Protocol::Http2, ..AppSettings::default() };
-        let making = Making { app, ..Making::new(upstream) };
-        let site =
-            Site::made(Making { time: Box::new(Arc::clone(&time)), tls: Some(acceptor), ..making }).await;
-        Frozen { site, time, connector }
-    }
-
-    async fn line(&self) -> Line {
-        Line::open(&self.connector, self.site.address, &h2::client::Builder::new()).await
-    }
-
-    fn pass_the_deadline(&self) {
-        self.time.advance(601 * SECOND);
-    }
-}
 
 /// What an application saw of one request: its connection, its path, its body or how that broke off.
 type Seen = (usize, String, Result<String, (String, Option<Reason>)>);
@@ -112,7 +82,7 @@ async fn next(noted: &mut mpsc::UnboundedReceiver<Seen>) -> Seen {
 #[tokio::test]
 async fn requests_bodies_and_trailers_pass_both_ways() {
     let (app, _go, mut noted) = app().await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     let request = post("/a").header("te", "trailers");
@@ -149,7 +119,7 @@ async fn requests_bodies_and_trailers_pass_both_ways() {
 #[tokio::test]
 async fn together_a_connection_carries_one_session_at_a_time() {
     let (app, go, mut noted) = app().await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let mut line = frozen.line().await;
     let (ada, grace) = (frozen.site.sign_in("ada").await, frozen.site.sign_in("grace").await);
     let mut bodies = Vec::new();
@@ -188,7 +158,7 @@ async fn many_resets_close_their_own_connection_and_never_trip_an_application() 
     let mut settings = h2::server::Builder::new();
     settings.max_concurrent_reset_streams(200).max_pending_accept_reset_streams(40);
     let app = application_with(settings, move |asked| serve(asked, note.clone(), gone.clone())).await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let (ada, grace) = (frozen.site.sign_in("ada").await, frozen.site.sign_in("grace").await);
     let mut line = frozen.line().await;
     let mut lives = line.get("/stream", &grace).head().await.unwrap().into_body();
@@ -228,7 +198,7 @@ async fn many_resets_close_their_own_connection_and_never_trip_an_application() 
 #[tokio::test]
 async fn never_late_nothing_follows_in_an_upload_under_way() {
     let (app, _go, mut noted) = app().await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     let (answering, mut body) = line.ask(post("/documents"), Some(&token), true);
@@ -265,7 +235,7 @@ async fn never_late_an_application_that_opens_its_window_after_the_end_gets_noth
         }
     })
     .await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     // With this the gateway knows how narrow the window is.
@@ -286,7 +256,7 @@ async fn never_late_an_application_that_opens_its_window_after_the_end_gets_noth
 #[tokio::test]
 async fn kept_an_unsafe_request_that_went_out_whole_is_left_to_finish() {
     let (app, go, mut noted) = app().await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     let (answering, mut body) = line.ask(post("/slow"), Some(&token), true);
@@ -329,7 +299,7 @@ async fn an_application_that_breaks_off_is_told_so_and_that_is_not_the_end() {
         }
     })
     .await;
-    let frozen = Frozen::new(app).await;
+    let frozen = Frozen::new(app, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     let mut line = frozen.line().await;
     for _ in 0..3 {
@@ -339,12 +309,12 @@ async fn an_application_that_breaks_off_is_told_so_and_that_is_not_the_end() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
-    let frozen = Frozen::new(nobody).await;
+    let frozen = Frozen::new(nobody, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     assert_eq!(status(&mut frozen.line().await, &token).await, 502);
     // And one that speaks another protocol.
     let (http1, _noted) = common::recording(|_| common::OK.to_owned()).await;
-    let frozen = Frozen::new(http1).await;
+    let frozen = Frozen::new(http1, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     assert_eq!(status(&mut frozen.line().await, &token).await, 502);
 }

@@ -1,9 +1,11 @@
 //! A client of HTTP/2 over TLS that looks at streams and not at messages.
 
+use super::{Making, Site};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use http::{HeaderMap, Request, Response};
-use nightlatch_engine::Token;
+use nightlatch_engine::{ManualTime, Token};
+use nightlatch_http::Protocol;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, sync::watch, task::JoinHandle, time::timeout};
@@ -24,6 +26,38 @@ pub fn tls() -> (TlsAcceptor, TlsConnector) {
     let mut client = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     client.alpn_protocols = vec![b"h2".to_vec()];
     (TlsAcceptor::from(Arc::new(server)), TlsConnector::from(Arc::new(client)))
+}
+
+const NOW: u64 = 1_800_000_000_000_000_000;
+pub const SECOND: u64 = 1_000_000_000;
+
+/// A gateway whose clock stands still until it is moved.
+pub struct Frozen {
+    pub site: Site,
+    pub time: Arc<ManualTime>,
+    pub connector: TlsConnector,
+}
+
+impl Frozen {
+    /// In front of an application that speaks this.
+    pub async fn new(upstream: SocketAddr, protocol: Protocol) -> Frozen {
+        let time = Arc::new(ManualTime::new(NOW));
+        let (acceptor, connector) = tls();
+        let mut making = Making::new(upstream);
+        making.app.protocol = protocol;
+        let site =
+            Site::made(Making { time: Box::new(Arc::clone(&time)), tls: Some(acceptor), ..making }).await;
+        Frozen { site, time, connector }
+    }
+
+    pub async fn line(&self) -> Line {
+        Line::open(&self.connector, self.site.address, &h2::client::Builder::new()).await
+    }
+
+    /// Everybody who signed in by now is over from here on.
+    pub fn pass_the_deadline(&self) {
+        self.time.advance(601 * SECOND);
+    }
 }
 
 /// TLS to `desk` at this address.
