@@ -50,6 +50,7 @@ test("floods of credentials that open nothing fill neither disk nor log nor memo
       (/** @type {{entry: {what: string}}} */ { entry }) => entry.what === "refused_after_end",
     ).length;
   await eventually("the first refusal of each session on the record", async () => (await refusals()) === SESSIONS);
+  await eventually("the first flush of activity, which takes its file's space in one piece", async () => (await stat(path.join(site.data, "slots"))).size > 0);
   const before = { ...(await weigh(site)), entries: await index() };
 
   /** @type {Record<string, number>} */
