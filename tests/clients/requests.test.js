@@ -88,6 +88,7 @@ describe("requests", { concurrency: 5 }, () => {
     assert.equal(rest, "", "bytes that belong to no answer");
     // A server that does not wait for a body may have answered before it went bad.
     if (status !== undefined && !(begun && answer?.status === 200)) assert.equal(answer?.status ?? "nothing", status);
+    if (forwarded) assert.notEqual(answer?.status, 502, `an answer by the server: ${answer?.body}`);
     if (ends) assert.equal(marked ? "stays" : "closes", ends);
     const own = (/** @type {string} */ path) => new RegExp(`GET ${path}$`, "m");
     if (marked) assert.match(marked.body, own(first), "the marker got an answer that is not its own");

@@ -1,14 +1,15 @@
 """Python's own http.server, saying what it was asked. It keeps connections open, and reads a body only where a method has one."""
 
 import json
+import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def log(seen):
-    # In one piece: connections have a thread each.
-    sys.stderr.write(json.dumps(seen) + "\n")
-    sys.stderr.flush()
+    # In one write, and not where the library prints its tracebacks: connections have a thread each, and a line that began
+    # behind the dashes of another's traceback was read as part of that.
+    os.write(sys.stdout.fileno(), (json.dumps(seen) + "\n").encode())
 
 
 class Echo(BaseHTTPRequestHandler):

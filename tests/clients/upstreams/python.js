@@ -14,10 +14,9 @@ export async function startPython(owner) {
     url: `http://127.0.0.1:${JSON.parse(said).listening}`,
     /** @returns {Promise<import("./index.js").Seen[]>} */
     seen: async () =>
-      server.stderr
+      server.stdout
         .split("\n")
-        .slice(0, -1)
-        .filter((line) => line.startsWith("{"))
+        .slice(1, -1)
         .map((line) => JSON.parse(line)),
   };
 }
