@@ -9,7 +9,7 @@ import { later } from "./later.js";
 import { eventually } from "./wait.js";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const BINARY = path.resolve(ROOT, process.env.NIGHTLATCH_BIN ?? "target/debug/nightlatch");
+export const BINARY = path.resolve(ROOT, process.env.NIGHTLATCH_BIN ?? "target/debug/nightlatch");
 export const DESK = path.join(ROOT, "examples/brokerage");
 
 /**
