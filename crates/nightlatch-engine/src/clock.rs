@@ -8,7 +8,8 @@
 //!
 //! `now = max(boot + offset, wall)`, and whenever the wall was ahead the offset is raised to meet it. The offset only goes up,
 //! so the answer never goes back, whatever is done to the wall clock: set back, it is ignored; set forward, that counts as time
-//! passed. Both are noticed by [`Clock::watch`] when they exceed 250 ms.
+//! passed. Both are noticed by [`Clock::watch`] when they exceed 250 ms, and so is a suspension of the machine: it counts like any
+//! other time, but whoever asks why everything ended at once is to find it.
 //!
 //! Across a restart the *reservation* on disk takes over: a little ahead of now it promises that no later start of
 //! this clock begins before it.
@@ -16,7 +17,7 @@
 use crate::time_source::TimeSource;
 use nightlatch_core::Time;
 use nightlatch_store::Reservation;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// How far the reservation runs ahead of now.
 pub(crate) const RESERVED_AHEAD_NANOS: u64 = 1_000_000_000;
@@ -33,6 +34,9 @@ pub struct Clock {
     watched: AtomicU64,
     /// How far behind the wall clock was when that was last noted.
     noted_behind: AtomicU64,
+    /// How far boot time was ahead of the clock that stands still in a suspension, when that was last noted. Where namespaces have
+    /// moved either, only what is added to it says anything.
+    noted_sleep: AtomicI64,
     /// The offset of the reservation that is on disk.
     kept_offset: AtomicU64,
     /// The instant up to which the reservation on disk goes.
@@ -80,17 +84,22 @@ impl ClockFault {
     }
 }
 
-/// A step of the wall clock against the steady one.
+/// What happened to the clocks between two looks at them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockStep {
-    /// Forward: counted as time passed.
+    /// The wall clock stepped forward against the steady one: counted as time passed. So looks a virtual machine that stood still.
     Forward {
         /// By how much, in nanoseconds.
         by_nanos: u64,
     },
-    /// Back: ignored.
+    /// It stepped back: ignored.
     Back {
         /// How far behind this clock the wall clock now is, in nanoseconds.
+        by_nanos: u64,
+    },
+    /// The machine was suspended: counted as the time that it is.
+    Suspended {
+        /// For how long, in nanoseconds.
         by_nanos: u64,
     },
 }
@@ -111,6 +120,7 @@ impl Clock {
         };
         let offset = begin.saturating_sub(boot);
         let clock = Clock {
+            noted_sleep: AtomicI64::new(sleep(&*source)),
             source,
             boot_id,
             offset: AtomicU64::new(offset),
@@ -177,15 +187,22 @@ impl Clock {
         self.watched.fetch_max(needed, Ordering::AcqRel);
     }
 
-    /// Compares the two clocks and tells of a step since the last call, once per step.
+    /// Compares the clocks and tells what happened since the last call, each thing once: to be called until there is nothing more.
     #[must_use]
     pub fn watch(&self) -> Option<ClockStep> {
+        let noted = self.noted_sleep.load(Ordering::Acquire);
+        let slept = sleep(&*self.source);
+        let by_nanos = u64::try_from(slept.saturating_sub(noted)).unwrap_or(0);
+        if by_nanos >= NOTED_NANOS {
+            // Of several who look, one tells.
+            let told = self.noted_sleep.compare_exchange(noted, slept, Ordering::AcqRel, Ordering::Acquire);
+            return told.is_ok().then_some(ClockStep::Suspended { by_nanos });
+        }
         let now = self.now_nanos();
         let offset = self.offset.load(Ordering::Acquire);
         let watched = self.watched.load(Ordering::Acquire);
         let forward = offset.saturating_sub(watched);
         if forward >= NOTED_NANOS {
-            // Of several who look, one tells.
             let told = self.watched.compare_exchange(watched, offset, Ordering::AcqRel, Ordering::Acquire);
             return told.is_ok().then_some(ClockStep::Forward { by_nanos: forward });
         }
@@ -210,6 +227,13 @@ impl Clock {
 fn read(source: &dyn TimeSource) -> (u64, u64) {
     let wall = source.wall_nanos();
     (source.boot_nanos(), wall)
+}
+
+/// How far boot time is ahead of the clock that a suspension stops. Boot time is read first: a pause between the two then makes it less,
+/// and is not taken for a suspension.
+fn sleep(source: &dyn TimeSource) -> i64 {
+    let boot = source.boot_nanos();
+    boot.cast_signed().saturating_sub(source.awake_nanos().cast_signed())
 }
 
 /// The steady clock has run on since the last run: it tells how much time passed, and no jump to the reservation is needed.
@@ -270,6 +294,29 @@ mod tests {
         let (clock, _, time) = clock(None, 1000 * S);
         time.set_wall(1000 * S + NOTED_NANOS - 1);
         assert_eq!((clock.now_nanos(), clock.watch()), (1000 * S + NOTED_NANOS - 1, None));
+    }
+
+    #[test]
+    fn never_longer_time_in_which_the_machine_slept_counts_and_is_noted_once() {
+        let (clock, _, time) = clock(None, 1000 * S);
+        time.advance(S);
+        time.suspend(NOTED_NANOS - 1);
+        assert_eq!(clock.watch(), None, "a short one is not noted");
+        time.suspend(3600 * S);
+        assert_eq!(clock.now_nanos(), 4601 * S + NOTED_NANOS - 1);
+        assert_eq!(clock.watch(), Some(ClockStep::Suspended { by_nanos: 3600 * S + NOTED_NANOS - 1 }));
+        time.advance(S);
+        assert_eq!(clock.watch(), None);
+    }
+
+    #[test]
+    fn a_suspension_and_a_step_are_told_one_after_the_other() {
+        let (clock, _, time) = clock(None, 1000 * S);
+        time.suspend(10 * S);
+        time.set_wall(1015 * S);
+        assert_eq!(clock.watch(), Some(ClockStep::Suspended { by_nanos: 10 * S }));
+        assert_eq!(clock.watch(), Some(ClockStep::Forward { by_nanos: 5 * S }));
+        assert_eq!(clock.watch(), None);
     }
 
     #[test]

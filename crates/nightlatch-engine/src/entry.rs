@@ -71,6 +71,13 @@ pub enum Entry {
         /// By how much, in milliseconds.
         by_ms: u64,
     },
+    /// The machine was suspended. The time counts like any other.
+    MachineSuspended {
+        /// When it was seen, by our clock.
+        at: u64,
+        /// For how long, in milliseconds.
+        by_ms: u64,
+    },
     /// The clock could not be trusted at start: every session ended.
     ClockFault {
         /// When, by our clock.
@@ -320,6 +327,7 @@ impl Entry {
             Entry::SubjectBlocked(_)
             | Entry::SubjectUnblocked(_)
             | Entry::ClockStepped { .. }
+            | Entry::MachineSuspended { .. }
             | Entry::ClockFault { .. }
             | Entry::EntriesGaveWay { .. }
             | Entry::Restored { .. }
@@ -340,6 +348,7 @@ impl Entry {
             | Entry::LimitsLowered { at, .. }
             | Entry::OutcomeWithheld { at, .. }
             | Entry::ClockStepped { at, .. }
+            | Entry::MachineSuspended { at, .. }
             | Entry::ClockFault { at, .. }
             | Entry::EntriesGaveWay { at, .. }
             | Entry::Restored { at, .. }

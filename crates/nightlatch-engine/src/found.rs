@@ -145,6 +145,7 @@ impl<'a> Found<'a> {
             Entry::Cut(_)
             | Entry::OutcomeWithheld { .. }
             | Entry::ClockStepped { .. }
+            | Entry::MachineSuspended { .. }
             | Entry::ClockFault { .. }
             | Entry::EntriesGaveWay { .. }
             | Entry::Restored { .. }

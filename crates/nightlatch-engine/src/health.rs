@@ -4,9 +4,8 @@
 //!
 //! - **New sessions**, when what a start promises could not be kept: that it is on record, that its end will be, that its
 //!   activity and its time survive a crash. Nothing else stops: every end that follows from the numbers needs no disk.
-//! - **Enforcing**, when we are blind: the thread that ends sessions does not run, or the clock has been seen to go back. What comes in is
-//!   still decided by the clock at every write; what is open and quiet would not be cut in time, so traffic is to go elsewhere. A
-//!   disk never does that. While the time reservation cannot be written, an end is told when its entry is on disk instead; while
+//! - **Enforcing**, when we are blind: the thread that ends sessions does not run. What comes in is still decided by the
+//!   clock at every write; what is open and quiet would not be cut in time, so traffic is to go elsewhere. A disk never does that. While the time reservation cannot be written, an end is told when its entry is on disk instead; while
 //!   neither can, what is open is reset without a word.
 //!
 //! A fault is said when it begins, once a minute while it stands, and when it is over. All of it mends itself: whatever failed is tried
@@ -37,8 +36,6 @@ pub enum Part {
     Upkeep,
     /// The thread that ends sessions does not run.
     Timekeeper,
-    /// The steady clock went back while we ran.
-    Clock,
 }
 
 /// What a fault stops.
@@ -54,7 +51,7 @@ pub enum Stops {
 
 impl Part {
     /// Every part.
-    pub const ALL: [Part; 10] = [
+    pub const ALL: [Part; 9] = [
         Part::Ledger,
         Part::Room,
         Part::Activity,
@@ -64,7 +61,6 @@ impl Part {
         Part::Checkpoint,
         Part::Upkeep,
         Part::Timekeeper,
-        Part::Clock,
     ];
 
     /// The word used in metrics, logs and answers.
@@ -80,7 +76,6 @@ impl Part {
             Part::Checkpoint => "checkpoint",
             Part::Upkeep => "upkeep",
             Part::Timekeeper => "timekeeper",
-            Part::Clock => "clock",
         }
     }
 
@@ -92,7 +87,7 @@ impl Part {
             Part::Ledger | Part::Room | Part::Activity | Part::Time | Part::People | Part::Upkeep => {
                 Stops::NewSessions
             }
-            Part::Timekeeper | Part::Clock => Stops::Enforcing,
+            Part::Timekeeper => Stops::Enforcing,
         }
     }
 
@@ -109,19 +104,18 @@ impl Part {
             Part::Checkpoint => "the checkpoint cannot be signed or kept",
             Part::Upkeep => "the disk does not answer",
             Part::Timekeeper => "the thread that ends sessions does not run",
-            Part::Clock => "the steady clock of the machine went back",
         }
     }
 
     const fn is_of_the_disk(self) -> bool {
-        !matches!(self, Part::Timekeeper | Part::Clock)
+        !matches!(self, Part::Timekeeper)
     }
 
     /// The page that says what to do, in `docs/runbooks/`.
     #[must_use]
     pub const fn runbook(self) -> &'static str {
         match self {
-            Part::Timekeeper | Part::Clock => "clock-fault.md",
+            Part::Timekeeper => "clock-fault.md",
             _ => "disk-full.md",
         }
     }
@@ -370,7 +364,7 @@ impl Authority {
         for part in [Part::Ledger, Part::People, Part::Upkeep] {
             self.note_silence(part, now_nanos);
         }
-        self.note_clock_step();
+        self.note_clock_steps();
     }
 }
 

@@ -35,6 +35,7 @@ use std::{
     panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
+    sync::atomic::Ordering::Relaxed,
     thread,
 };
 
@@ -248,6 +249,7 @@ impl Authority {
     fn take_up(&self, found: &Found<'_>, recovery: &mut Recovery) {
         let now = self.clock().now();
         if let Some(fault) = recovery.clock_fault {
+            self.stats().clock_faults.fetch_add(1, Relaxed);
             self.record(&Entry::ClockFault { at: now.as_millis(), cause: fault.cause() });
         }
         for (entry, block) in found.blocks.values() {

@@ -106,6 +106,10 @@ pub struct Stats {
     pub clock_steps_forward: AtomicU64,
     /// Steps back: they were ignored.
     pub clock_steps_back: AtomicU64,
+    /// Suspensions of the machine that were noted: they counted as the time that they are.
+    pub suspensions: AtomicU64,
+    /// 1 if this run began with a clock that could not be trusted, and ended every session.
+    pub clock_faults: AtomicU64,
     /// Writes to disk that failed.
     pub disk_failures: AtomicU64,
     /// Entries that gave way to the ends of others while the disk was full.

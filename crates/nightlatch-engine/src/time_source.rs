@@ -13,6 +13,10 @@ use std::{
 pub trait TimeSource: Send + Sync + 'static {
     /// Nanoseconds since boot, suspension included. Never goes back while the machine runs.
     fn boot_nanos(&self) -> u64;
+    /// The same without the time for which the machine was suspended. What differs between the two was slept.
+    fn awake_nanos(&self) -> u64 {
+        self.boot_nanos()
+    }
     /// Nanoseconds since the Unix epoch as the wall clock has it. May do anything.
     fn wall_nanos(&self) -> u64;
     /// Names this boot of the machine.
@@ -25,8 +29,12 @@ pub struct OsTime;
 
 impl TimeSource for OsTime {
     fn boot_nanos(&self) -> u64 {
-        let time = clock_gettime(ClockId::Boottime);
-        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+        nanos(ClockId::Boottime)
+    }
+
+    /// `CLOCK_MONOTONIC`, which stands still while Linux is suspended.
+    fn awake_nanos(&self) -> u64 {
+        nanos(ClockId::Monotonic)
     }
 
     /// Through the C library, like any other program's: what is put between the two to set a clock (libfaketime) is believed.
@@ -47,10 +55,16 @@ impl TimeSource for OsTime {
     }
 }
 
+fn nanos(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
 /// A time source that is set by hand: what tests and the simulator turn.
 #[derive(Debug, Default)]
 pub struct ManualTime {
     boot: AtomicU64,
+    slept: AtomicU64,
     wall: AtomicU64,
     boot_id: AtomicU64,
 }
@@ -59,13 +73,19 @@ impl ManualTime {
     /// Boot time zero and wall clock at `wall_nanos`.
     #[must_use]
     pub fn new(wall_nanos: u64) -> ManualTime {
-        ManualTime { boot: 0.into(), wall: wall_nanos.into(), boot_id: 1.into() }
+        ManualTime { boot: 0.into(), slept: 0.into(), wall: wall_nanos.into(), boot_id: 1.into() }
     }
 
     /// Time passes: both clocks move by `nanos`.
     pub fn advance(&self, nanos: u64) {
         self.boot.fetch_add(nanos, Ordering::SeqCst);
         self.wall.fetch_add(nanos, Ordering::SeqCst);
+    }
+
+    /// The machine is suspended for so long: the clocks go on, and nothing runs.
+    pub fn suspend(&self, nanos: u64) {
+        self.advance(nanos);
+        self.slept.fetch_add(nanos, Ordering::SeqCst);
     }
 
     /// Somebody sets the wall clock.
@@ -82,6 +102,7 @@ impl ManualTime {
     /// The machine boots anew: boot time begins at zero under another name.
     pub fn reboot(&self) {
         self.boot.store(0, Ordering::SeqCst);
+        self.slept.store(0, Ordering::SeqCst);
         self.boot_id.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -89,6 +110,10 @@ impl ManualTime {
 impl TimeSource for std::sync::Arc<ManualTime> {
     fn boot_nanos(&self) -> u64 {
         self.boot.load(Ordering::SeqCst)
+    }
+
+    fn awake_nanos(&self) -> u64 {
+        self.boot.load(Ordering::SeqCst) - self.slept.load(Ordering::SeqCst)
     }
 
     fn wall_nanos(&self) -> u64 {

@@ -28,7 +28,7 @@ impl Authority {
     /// What failed before is tried again here, if nothing else asks for it: a disk that is back is noticed without a start.
     pub fn upkeep(&self) {
         self.round_begins();
-        self.note_clock_step();
+        self.note_clock_steps();
         self.reserve_time(false);
         self.flush_activity();
         self.forget_ended(self.clock().now().minus(ENDED_KEPT));
@@ -84,22 +84,32 @@ impl Authority {
         self.note(Part::Time, &stored);
     }
 
-    pub(crate) fn note_clock_step(&self) {
-        let Some(step) = self.clock().watch() else { return };
-        let stats = self.stats();
+    /// Records what happened to the clocks since the last look.
+    pub(crate) fn note_clock_steps(&self) {
+        while let Some(step) = self.clock().watch() {
+            self.note_clock_step(step);
+            // What fell due by it is open right now.
+            self.wake_timekeeper();
+        }
+    }
+
+    fn note_clock_step(&self, step: ClockStep) {
+        let (at, stats) = (self.clock().now().as_millis(), self.stats());
         let (direction, by_nanos, count) = match step {
             ClockStep::Forward { by_nanos } => ("forward", by_nanos, &stats.clock_steps_forward),
             ClockStep::Back { by_nanos } => ("back", by_nanos, &stats.clock_steps_back),
+            ClockStep::Suspended { by_nanos } => {
+                let by_ms = by_nanos / 1_000_000;
+                stats.suspensions.fetch_add(1, Relaxed);
+                tracing::warn!(by_ms, "the machine was suspended");
+                self.record(&Entry::MachineSuspended { at, by_ms });
+                return;
+            }
         };
+        let by_ms = by_nanos / 1_000_000;
         count.fetch_add(1, Relaxed);
-        tracing::warn!(direction, by_ms = by_nanos / 1_000_000, "the wall clock stepped");
-        self.record(&Entry::ClockStepped {
-            at: self.clock().now().as_millis(),
-            direction: direction.to_owned(),
-            by_ms: by_nanos / 1_000_000,
-        });
-        // What fell due by a step forward is open right now.
-        self.wake_timekeeper();
+        tracing::warn!(direction, by_ms, "the wall clock stepped");
+        self.record(&Entry::ClockStepped { at, direction: direction.to_owned(), by_ms });
     }
 
     fn flush_activity(&self) {

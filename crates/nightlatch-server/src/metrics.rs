@@ -201,6 +201,20 @@ const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "nightlatch_suspensions",
+        kind: MetricType::Counter,
+        labels: "",
+        means: "Suspensions of the machine of 250 ms or more. The time counts like any other.",
+        samples: |engine| one(Value::Counter(engine.stats().suspensions.load(Relaxed))),
+    },
+    Metric {
+        name: "nightlatch_clock_faults",
+        kind: MetricType::Counter,
+        labels: "",
+        means: "1 from a start with a clock that could not be trusted: every session was ended. 0 after any other.",
+        samples: |engine| one(Value::Counter(engine.stats().clock_faults.load(Relaxed))),
+    },
+    Metric {
         name: "nightlatch_timers",
         kind: MetricType::Gauge,
         labels: "",

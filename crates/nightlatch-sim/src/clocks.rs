@@ -17,8 +17,28 @@ pub(crate) struct Clocks {
     boots: u64,
     steady: u64,
     now: u64,
+    /// For how long the machine was suspended since it booted.
+    slept: u64,
     /// What may be on disk: one, unless a write is not known to have happened.
     reserved: Vec<Reserved>,
+    noted: Noted,
+}
+
+/// What happened to the clocks and was noted since the last start: each thing of 250 ms or more, once.
+#[derive(Clone, Copy, Default)]
+struct Noted {
+    offset: u64,
+    behind: u64,
+    slept: u64,
+    counts: Happened,
+}
+
+/// How often each thing happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Happened {
+    pub(crate) forward: u64,
+    pub(crate) back: u64,
+    pub(crate) suspended: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -44,7 +64,9 @@ pub(crate) enum Begin {
 impl Clocks {
     pub(crate) fn new() -> Clocks {
         let now = BEGIN * MS;
-        Clocks { machine: Arc::new(ManualTime::new(now)), boots: 0, steady: 0, now, reserved: Vec::new() }
+        let noted = Noted { offset: now, ..Noted::default() };
+        let machine = Arc::new(ManualTime::new(now));
+        Clocks { machine, boots: 0, steady: 0, now, slept: 0, reserved: Vec::new(), noted }
     }
 
     pub(crate) fn now_millis(&self) -> u64 {
@@ -64,6 +86,34 @@ impl Clocks {
         self.machine.advance(nanos);
         self.steady += nanos;
         self.now = (self.now + nanos).max(self.machine.wall());
+    }
+
+    /// The machine is suspended: nothing runs, and the time counts.
+    pub(crate) fn suspend(&mut self, nanos: u64) {
+        self.machine.suspend(nanos);
+        (self.steady, self.slept) = (self.steady + nanos, self.slept + nanos);
+        self.now = (self.now + nanos).max(self.machine.wall());
+    }
+
+    /// Somebody looks at the clocks, and notes what happened to them since the last look.
+    pub(crate) fn look(&mut self) -> Happened {
+        const NOTED: u64 = 250 * MS;
+        let noted = &mut self.noted;
+        if self.slept >= noted.slept + NOTED {
+            noted.counts.suspended += 1;
+            noted.slept = self.slept;
+        }
+        let offset = self.now - self.steady;
+        if offset >= noted.offset + NOTED {
+            noted.counts.forward += 1;
+            noted.offset = offset;
+        }
+        let behind = self.now - self.machine.wall();
+        if behind.abs_diff(noted.behind) >= NOTED {
+            noted.counts.back += u64::from(behind > noted.behind);
+            noted.behind = behind;
+        }
+        noted.counts
     }
 
     pub(crate) fn wall_forward(&mut self, millis: u64) {
@@ -105,7 +155,7 @@ impl Clocks {
     /// The machine boots anew; its wall clock says `ahead` milliseconds more than the time that it should.
     pub(crate) fn reboot(&mut self, ahead: i64) {
         self.boots += 1;
-        self.steady = 0;
+        (self.steady, self.slept) = (0, 0);
         let honest = self.now.max(self.machine.wall());
         self.machine.reboot();
         self.machine.set_wall(honest.saturating_add_signed(ahead * MS as i64));
@@ -134,5 +184,6 @@ impl Clocks {
     /// The engine has begun, at this instant.
     pub(crate) fn begun(&mut self, now: u64) {
         self.now = now;
+        self.noted = Noted { offset: now - self.steady, slept: self.slept, ..Noted::default() };
     }
 }

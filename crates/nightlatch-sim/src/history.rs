@@ -3,7 +3,8 @@
 //! Spans are drawn around what matters: just below, at and just above a limit, and otherwise anything. Sessions are named by a
 //! number that the world takes modulo those there are, so that every list of steps is a history and a shorter one is, too.
 
-use crate::{chance::Chance, platter::Failing, stall::Held};
+use crate::{chance::Chance, platter::Failing, stall::Held, swarm::Swarm};
+use std::iter;
 
 /// The idle limit of the policy in force, in milliseconds.
 pub(crate) const IDLE: u64 = 60_000;
@@ -42,6 +43,10 @@ pub enum Step {
     WallForward { millis: u64 },
     /// Somebody sets the wall clock back.
     WallBack { millis: u64 },
+    /// The machine is suspended: its clocks go on, and nothing runs.
+    Suspended { millis: u64 },
+    /// The virtual machine stands still, its clocks with it, and its wall clock is set right afterwards.
+    Paused { millis: u64 },
     /// The timers are looked at.
     Turn,
     /// What was appended goes to disk.
@@ -105,10 +110,11 @@ impl Step {
     }
 }
 
-/// The steps that belong to `seed`.
+/// The steps that belong to `seed`: of the kinds that its history has.
 pub fn history(seed: u64, steps: usize) -> impl Iterator<Item = Step> {
     let mut chance = Chance::new(seed);
-    (0..steps).map(move |_| step(&mut chance))
+    let swarm = Swarm::draw(&mut chance);
+    iter::repeat_with(move || step(&mut chance)).filter(move |step| swarm.has(*step)).take(steps)
 }
 
 fn step(chance: &mut Chance) -> Step {
@@ -153,8 +159,10 @@ fn step(chance: &mut Chance) -> Step {
         },
         568..645 => Step::Pass { millis: span(chance) },
         645..660 => Step::PassNanos { nanos: 1 + chance.below(1_999_999) },
-        660..675 => Step::WallForward { millis: span(chance) },
-        675..690 => Step::WallBack { millis: span(chance) },
+        660..668 => Step::WallForward { millis: span(chance) },
+        668..675 => Step::Paused { millis: span(chance) },
+        675..684 => Step::WallBack { millis: span(chance) },
+        684..690 => Step::Suspended { millis: span(chance) },
         690..790 => Step::Turn,
         790..880 => Step::Commit,
         880..890 => Step::CommitFails,

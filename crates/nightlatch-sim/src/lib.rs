@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | `chance` | random numbers from a seed, the same on every machine |
 //! | `history` | which steps there are, and drawing them |
+//! | `swarm` | which kinds of steps a history has |
 //! | `model` | sessions, and when they are over |
 //! | `clocks` | the clocks of a machine that lie, and what an honest authority makes of them |
 //! | `calls`, `platter` | every call that changes a file, and a disk that keeps what was synced and of the rest what it pleases |
@@ -36,6 +37,7 @@ mod record;
 mod restart;
 mod shrink;
 mod stall;
+mod swarm;
 mod world;
 
 pub use campaign::{Campaign, Outcome, Report};

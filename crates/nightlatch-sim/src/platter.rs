@@ -228,7 +228,11 @@ impl Platter {
         }
         let verdict = self.next(offset + bytes.len() as u64 > length);
         let verdict = match verdict {
-            Verdict::Partly(_) => Verdict::Partly(self.luck.below(bytes.len() as u64 + 1) as usize),
+            // Whole sectors: the kernel takes no less than that of what it takes.
+            Verdict::Partly(_) => {
+                let end = offset + self.luck.below(bytes.len() as u64 + 1);
+                Verdict::Partly((end / SECTOR * SECTOR).saturating_sub(offset) as usize)
+            }
             // Only a sync can lie in a way that nobody notices.
             Verdict::Pretend => Verdict::Do,
             other => other,

@@ -24,14 +24,18 @@ impl World {
         self.compare()?;
         let mut starts: BTreeMap<String, usize> = BTreeMap::new();
         let mut ends: BTreeMap<String, Vec<SessionEnded>> = BTreeMap::new();
+        let mut faults = 0;
         for entry in self.engine()?.ledger().iter_from(0) {
             let entry = entry.map_err(|error| Difference(error.to_string()))?;
             match Entry::from_bytes(&entry.payload).map_err(|error| Difference(error.to_string()))? {
                 Entry::SessionStarted(started) => *starts.entry(started.session).or_default() += 1,
                 Entry::SessionEnded(ended) => ends.entry(ended.session.clone()).or_default().push(ended),
+                Entry::ClockFault { .. } => faults += 1,
                 _ => {}
             }
         }
+        // A start that died may have left one, too.
+        equal("each clock fault is on record", &(faults >= self.faults), &true)?;
         for (index, (name, _)) in self.names.iter().enumerate() {
             let (model, name) = (&self.model.sessions[index], name.to_string());
             let started = starts.get(&name).copied().unwrap_or(0);

@@ -18,7 +18,7 @@ use crate::{
 };
 use nightlatch_core::EndReason;
 use nightlatch_engine::{ClockFault, Recovery, Session};
-use std::fs;
+use std::{fs, sync::atomic::Ordering::SeqCst};
 
 /// Starts that may fail one after the other, before it is the engine's fault.
 const TRIES_MOST: usize = 6;
@@ -138,6 +138,9 @@ impl World {
                 recovery.clock_fault
             )));
         }
+        let faulty_starts = self.engine()?.stats().clock_faults.load(SeqCst);
+        equal("a clock fault is counted", &faulty_starts, &u64::from(recovery.clock_fault.is_some()))?;
+        self.faults += faulty_starts;
         self.clocks.begun(real);
         self.clocks.reserve(false);
         // Without the slots a snapshot may still know later activity than the ledger, but need not.

@@ -57,6 +57,10 @@ impl TimeSource for HeldTime {
         nanos
     }
 
+    fn awake_nanos(&self) -> u64 {
+        self.0.awake_nanos()
+    }
+
     fn wall_nanos(&self) -> u64 {
         self.0.wall_nanos()
     }

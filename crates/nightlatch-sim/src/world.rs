@@ -2,7 +2,7 @@
 
 use crate::{
     calls,
-    clocks::Clocks,
+    clocks::{Clocks, Happened},
     disk::SimDisk,
     history::{ABSOLUTE, IDLE, Step},
     machine::Plan,
@@ -19,7 +19,10 @@ use nightlatch_engine::{
 use nightlatch_ledger::{Disk, Options};
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
 };
 
 const MS: u64 = 1_000_000;
@@ -64,6 +67,8 @@ pub struct World {
     permits: Vec<(usize, Permit)>,
     /// Whether the last commit reached the disk.
     pub(crate) recording: bool,
+    /// Starts with a clock that could not be trusted.
+    pub(crate) faults: u64,
     /// Whether the slots were lost and nothing was flushed since.
     pub(crate) bare: bool,
 }
@@ -88,6 +93,7 @@ impl World {
             names: Vec::new(),
             permits: Vec::new(),
             recording: true,
+            faults: 0,
             bare: false,
         };
         // A directory that cannot be opened at all shows at the first step.
@@ -146,7 +152,12 @@ impl World {
                 self.clocks.pass(nanos);
                 Ok(())
             }
-            Step::WallForward { millis } => {
+            Step::Suspended { millis } => {
+                self.clocks.suspend(millis * MS);
+                Ok(())
+            }
+            // While it stood still nothing happened that it could have seen: what is left of it is the step.
+            Step::WallForward { millis } | Step::Paused { millis } => {
                 self.clocks.wall_forward(millis);
                 Ok(())
             }
@@ -357,7 +368,16 @@ impl World {
         let ledger = self.engine()?.ledger();
         let appended = ledger.durable() + ledger.pending();
         self.engine()?.upkeep();
+        let happened = self.clocks.look();
         let engine = self.engine()?;
+        let count = |noted: &AtomicU64| noted.load(SeqCst);
+        let stats = engine.stats();
+        let noted = Happened {
+            forward: count(&stats.clock_steps_forward),
+            back: count(&stats.clock_steps_back),
+            suspended: count(&stats.suspensions),
+        };
+        equal("what happened to the clocks is noted", &noted, &happened)?;
         let failing = engine.health().faults.iter().any(|fault| fault.part == Part::Ledger);
         let all_there = engine.ledger().durable() >= appended && !failing;
         let troubled = self.was_troubled();

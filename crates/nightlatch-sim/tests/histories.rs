@@ -14,6 +14,30 @@ fn engine_and_model_agree_over_random_histories() {
     }
 }
 
+/// Killed between the write of last activity and its sync, started again, and then the power goes: what the second run found had been believed
+/// to be on disk, and was not written again.
+#[test]
+fn never_early_activity_that_a_killed_process_had_written_survives_a_power_cut_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path());
+    let steps = [
+        Step::Start { idle: 60_000, absolute: 600_000, authenticated_before: 0 },
+        Step::Commit,
+        Step::Pass { millis: 2_521 },
+        Step::Touch { who: 0 },
+        // The reservation is written and synced, and activity written.
+        Step::CutIn { calls: 3, power: false, luck: 0 },
+        Step::Upkeep,
+        // This time, the reservation; and nothing new of the activity.
+        Step::CutIn { calls: 2, power: true, luck: 3 },
+        Step::Upkeep,
+    ];
+    for step in steps {
+        world.step(step).unwrap();
+    }
+    world.finish().unwrap();
+}
+
 /// The simulator would be worth nothing if engine and model agreed whatever happens.
 #[test]
 fn a_model_that_is_told_something_else_differs() {

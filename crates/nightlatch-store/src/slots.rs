@@ -58,9 +58,13 @@ pub struct Words {
 
 impl Slots {
     /// Opens the file at `path`, and creates it durably (empty, for this user only) if it is not there.
+    ///
+    /// What is read from it is durable, too: a process that was killed may have written what the disk does not have yet, and whoever
+    /// finds it there writes it no more.
     pub fn open(path: impl AsRef<Path>) -> Result<Slots, FileError> {
         let path = path.as_ref().to_owned();
         let file = open_or_create(&path)?;
+        file.sync_data().map_err(failed("sync", &path))?;
         sync_dir(parent(&path))?;
         let bytes = file.metadata().map_err(failed("look at", &path))?.len();
         let room_slots = bytes / RECORD_BYTES as u64;

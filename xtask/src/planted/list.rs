@@ -32,6 +32,7 @@ const WRITER: &str = "crates/nightlatch-ledger/src/writer.rs";
 const LEDGER: &str = "crates/nightlatch-ledger/src/ledger.rs";
 const RESERVATION: &str = "crates/nightlatch-store/src/reservation.rs";
 const ROWS: &str = "crates/nightlatch-store/src/people/rows.rs";
+const STORE_SLOTS: &str = "crates/nightlatch-store/src/slots.rs";
 const FOUND: &str = "crates/nightlatch-engine/src/found.rs";
 const START: &str = "crates/nightlatch-engine/src/start.rs";
 
@@ -44,6 +45,16 @@ const fn edit(file: &'static str, right: &'static str, wrong: &'static str) -> E
 }
 
 pub(super) const PLANTS: &[Plant] = &[
+    plant(
+        "found_activity_believed_durable",
+        "never-early",
+        &[edit(STORE_SLOTS, r#"file.sync_data().map_err(failed("sync", &path))?;"#, "")],
+    ),
+    plant(
+        "suspension_unseen",
+        "on-the-record",
+        &[edit(CLOCK, "by_nanos >= NOTED_NANOS", "by_nanos == u64::MAX")],
+    ),
     plant("deadline_off_by_one", "never-late", &[edit(DEADLINE, "now >= self.at", "now > self.at")]),
     plant(
         "late_touch_revives",

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use nightlatch_core::{EndReason, Span};
-use nightlatch_engine::{Lower, Start, StartError, Tighter};
+use nightlatch_engine::{Entry, Lower, Start, StartError, Tighter};
 
 #[test]
 fn never_longer_passive_traffic_extends_nothing() {
@@ -94,4 +94,20 @@ fn never_longer_a_lease_cannot_outlive_its_parent_by_its_own_activity() {
     assert!(touch(&engine, &token).is_err());
     assert_eq!(end_of(&worker), Some((EndReason::ParentEnded, IDLE)));
     assert_eq!(end_of(&session), Some((EndReason::IdleTimeout, IDLE)));
+}
+
+#[test]
+fn never_longer_time_in_which_the_machine_slept_counts_and_is_on_the_record() {
+    let house = House::new();
+    let engine = house.open();
+    let (session, token) = sign_in(&engine, "ada");
+    house.time.suspend(2 * IDLE * MS);
+    assert!(look(&engine, &token).is_err());
+    assert_eq!(end_of(&session), Some((EndReason::IdleTimeout, IDLE)));
+    engine.upkeep();
+    engine.upkeep();
+    engine.commit().unwrap();
+    let is_suspension =
+        |entry: &Entry| matches!(entry, Entry::MachineSuspended { by_ms, .. } if *by_ms == 2 * IDLE);
+    assert_eq!(entries(&engine).iter().filter(|entry| is_suspension(entry)).count(), 1);
 }

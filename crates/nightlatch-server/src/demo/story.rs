@@ -79,6 +79,9 @@ fn take(engine: &Engine, index: u64, entry: Entry, endings: &mut BTreeMap<String
         Entry::ClockStepped { at, direction, by_ms } => {
             println!("{}  The wall clock stepped {direction} by {by_ms} ms.", clock(at));
         }
+        Entry::MachineSuspended { at, by_ms } => {
+            println!("{}  The machine was suspended for {by_ms} ms; they count.", clock(at));
+        }
         Entry::LimitsLowered { .. }
         | Entry::ClockFault { .. }
         | Entry::Started { .. }
