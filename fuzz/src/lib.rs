@@ -6,7 +6,9 @@
 //!
 //! | bytes from | properties |
 //! | --- | --- |
-//! | a client | [`websocket_frames`], [`credentials`], [`request_fields`], [`paths`], [`request_targets`], [`return_paths`], [`handshakes`], [`app_cookies`], [`ended_tickets`] |
+//! | a client | [`websocket_frames`], [`credentials`], [`request_fields`], [`paths`], [`request_targets`], [`return_paths`], [`handshakes`], [`app_cookies`], [`ended_tickets`], [`http2_frames`] |
+//! | a balancer | [`proxy_protocol`] |
+//! | either side | [`grpc_messages`], [`trailing_fields`] |
 //! | an application | [`event_streams`] |
 //! | an operator | [`configuration`], [`routes`] |
 //! | a disk, or whoever kept a copy | [`ledger_blocks`], [`ledger_history`], [`notes`], [`checkpoints`], [`proofs`], [`tiles`], [`record`], [`entries`], [`slots`], [`reservations`], [`snapshots`], [`people`] |
@@ -20,6 +22,7 @@ mod client;
 mod disk;
 mod input;
 mod operator;
+mod protocol;
 mod record;
 mod stream;
 
@@ -28,6 +31,7 @@ pub use client::{
 };
 pub use disk::{entries, people, reservations, slots, snapshots};
 pub use operator::{configuration, routes};
+pub use protocol::{grpc_messages, http2_frames, proxy_protocol, trailing_fields};
 pub use record::{checkpoints, ledger_blocks, ledger_history, notes, proofs, record, tiles};
 pub use stream::{event_streams, websocket_frames};
 
@@ -35,7 +39,7 @@ pub use stream::{event_streams, websocket_frames};
 pub type Property = fn(&[u8]);
 
 /// Every property by the name of its target.
-pub const PROPERTIES: [(&str, Property); 24] = [
+pub const PROPERTIES: [(&str, Property); 28] = [
     ("app_cookies", app_cookies),
     ("checkpoints", checkpoints),
     ("configuration", configuration),
@@ -43,13 +47,16 @@ pub const PROPERTIES: [(&str, Property); 24] = [
     ("ended_tickets", ended_tickets),
     ("entries", entries),
     ("event_streams", event_streams),
+    ("grpc_messages", grpc_messages),
     ("handshakes", handshakes),
+    ("http2_frames", http2_frames),
     ("ledger_blocks", ledger_blocks),
     ("ledger_history", ledger_history),
     ("notes", notes),
     ("paths", paths),
     ("people", people),
     ("proofs", proofs),
+    ("proxy_protocol", proxy_protocol),
     ("record", record),
     ("request_fields", request_fields),
     ("request_targets", request_targets),
@@ -59,6 +66,7 @@ pub const PROPERTIES: [(&str, Property); 24] = [
     ("slots", slots),
     ("snapshots", snapshots),
     ("tiles", tiles),
+    ("trailing_fields", trailing_fields),
     ("websocket_frames", websocket_frames),
 ];
 

@@ -82,7 +82,7 @@ macro_rules! seeds_hold {
 }
 
 seeds_hold! {
-    app_cookies checkpoints configuration credentials ended_tickets entries event_streams handshakes ledger_blocks
-    ledger_history notes paths people proofs record request_fields request_targets reservations return_paths routes
-    slots snapshots tiles websocket_frames
+    app_cookies checkpoints configuration credentials ended_tickets entries event_streams grpc_messages handshakes
+    http2_frames ledger_blocks ledger_history notes paths people proofs proxy_protocol record request_fields request_targets
+    reservations return_paths routes slots snapshots tiles trailing_fields websocket_frames
 }

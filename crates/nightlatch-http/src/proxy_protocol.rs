@@ -40,7 +40,8 @@ pub fn read(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {
     let most = if is_line { LINE_MOST } else { MOST };
     let bytes = match bytes.windows(2).position(|pair| pair == b"\r\n") {
         // A line is read by itself: what follows it is the client's.
-        Some(end) if is_line => &bytes[..end + 2],
+        Some(end) if is_line && may_be_line(&bytes[..end]) => &bytes[..end + 2],
+        Some(_) if is_line => return Err(NoHeader),
         None if is_line => return if bytes.len() < most { Ok(None) } else { Err(NoHeader) },
         _ => bytes,
     };
@@ -60,6 +61,13 @@ pub fn read(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {
 fn may_begin(bytes: &[u8]) -> bool {
     let begins = |with: &[u8]| bytes.iter().zip(with).all(|(is, expected)| is == expected);
     begins(v1::PROTOCOL_PREFIX.as_bytes()) || begins(v2::PROTOCOL_PREFIX)
+}
+
+/// Whether the library reads this line, its end taken off, as the specification does: it takes a carriage return for a blank, and a
+/// sign in front of a port.
+fn may_be_line(line: &[u8]) -> bool {
+    let is_unknown = line.starts_with(b"PROXY UNKNOWN");
+    !line.contains(&b'\r') && (is_unknown || !line.contains(&b'+'))
 }
 
 fn of_line(addresses: v1::Addresses) -> Option<IpAddr> {
@@ -126,7 +134,9 @@ mod tests {
     fn anything_else_is_refused_as_soon_as_it_can_be_told() {
         let long = [b"PROXY TCP4 ".as_slice(), &[b'1'; 120]].concat();
         let huge = block(0x21, 0x11, &[0; 4_000]);
-        let rows: [&[u8]; 9] = [
+        let rows: [&[u8]; 11] = [
+            b"PROXY TCP4 192.0.2.7 10.0.0.1 +56324 443\r\n",
+            b"PROXY TCP4\r192.0.2.7 10.0.0.1 56324 443\r\n",
             b"G",
             b"GET / HTTP/1.1\r\n",
             b"\x16\x03\x01",
