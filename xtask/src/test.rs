@@ -12,6 +12,10 @@ pub(crate) fn run() -> Result<(), String> {
     tools::apt("chromium", "chromium")?;
     tools::apt("h2load", "nghttp2-client")?;
     tools::apt("nginx", "nginx")?;
+    tools::apt("slowhttptest", "slowhttptest")?;
+    if let Err(missing) = tools::apt("/usr/lib/nginx/modules/ngx_stream_module.so", "libnginx-mod-stream") {
+        println!("nginx with PROXY protocol: NOT RUN, {missing}");
+    }
     tools::apt("apache2", "apache2-bin")?;
     tools::apt("faketime", "faketime")?;
     tools::python(&["websockets==17.4", "docker==7.2.0", "h2==4.4.1"])?;

@@ -50,6 +50,7 @@ export async function startDesk(owner) {
  * @param {{name: string, host: string, upstream: string, app?: string}[]} [options.apps] several apps, each for a host of its own
  * @param {string} [options.tls]
  * @param {string} [options.listen] more lines of `[listen]`
+ * @param {string} [options.limits] lines of `[limits]`
  * @param {string} [options.gateway] where the gateway listens
  * @param {(args: string[]) => Server} [options.start] starts the program
  * @param {boolean} [options.form] whether there is the sign-in form of the demo
@@ -79,6 +80,7 @@ ${listen}
 ${tls ? `tls = ${tls}` : ""}
 [data]
 dir = "data"
+${options.limits ? `[limits]\n${options.limits}` : ""}
 [policy]
 idle     = "${idle}"
 absolute = "${absolute}"
