@@ -14,8 +14,8 @@ pub mod process;
 pub mod program;
 
 use nightlatch_core::{Kind, Limits, Policy, Span, Subject, Time};
-use nightlatch_engine::{Engine, OsTime, Recovery, Session, Start, Tighter, Token};
-use std::{fs, path::Path, sync::Arc, time::Instant};
+use nightlatch_engine::{Engine, OsTime, Recovery, Session, Start, Tighter, TimeSource, Token};
+use std::{fs, hint::black_box, path::Path, sync::Arc, time::Instant};
 
 /// What the program itself runs with.
 #[global_allocator]
@@ -30,9 +30,15 @@ pub const ABSOLUTE: Span = Span::from_secs(12 * 3600);
 /// Opens an engine with limits that do not get in the way.
 #[must_use]
 pub fn open(dir: &Path) -> (Engine, Recovery) {
+    open_with(dir, Box::new(OsTime))
+}
+
+/// The same, with its time from somewhere else.
+#[must_use]
+pub fn open_with(dir: &Path, time: Box<dyn TimeSource>) -> (Engine, Recovery) {
     let limits = Limits::new(Span::from_secs(6 * 3600), ABSOLUTE, Span::from_secs(120));
     let policy = Policy { version: 1, limits: limits.expect("limits that hold together") };
-    Engine::open(dir, policy, Box::new(OsTime), "bench").expect("an engine")
+    Engine::open(dir, policy, time, "bench").expect("an engine")
 }
 
 /// Starts `count` sessions, `each` of one subject, the n-th due at `due(n)`; `keep` gets every one with its credential.
@@ -78,19 +84,35 @@ pub fn start(subject: u64, authenticated: Option<Time>) -> Start {
 
 /// Nanoseconds that each of `threads` threads spends on one of `count` calls of `f`, all of them at it at once; the median of five
 /// rounds. `f` is given the number of the call, each thread beginning elsewhere.
-pub fn nanos_each(threads: usize, count: usize, f: impl Fn(usize) + Sync) -> f64 {
-    let mut rounds: Vec<f64> = (0..5)
-        .map(|_| {
-            let began = Instant::now();
-            std::thread::scope(|scope| {
-                for thread in 0..threads {
-                    let (f, first) = (&f, thread * count / threads);
-                    scope.spawn(move || (0..count).for_each(|call| f((call + first) % count)));
-                }
-            });
-            began.elapsed().as_nanos() as f64 / count as f64
-        })
-        .collect();
+pub fn nanos_each(threads: usize, count: usize, f: impl Fn(usize) -> u64 + Sync) -> f64 {
+    median_nanos(count, || {
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let (f, first) = (&f, thread * count / threads);
+                scope.spawn(move || (0..count).for_each(|call| _ = black_box(f((call + first) % count))));
+            }
+        });
+    })
+}
+
+/// The same of one thread, where no call can begin before the answer of the last is there: as a single request sees it. A processor
+/// that may look ahead waits for the memory of several calls at once. `f` answers with a number below 2^63.
+pub fn nanos_one_after_another(count: usize, f: impl Fn(usize) -> u64) -> f64 {
+    median_nanos(count, || {
+        let mut answer = 0;
+        for call in 0..count {
+            answer = f((call + (answer >> 63) as usize) % count);
+        }
+        black_box(answer);
+    })
+}
+
+fn median_nanos(count: usize, round: impl Fn()) -> f64 {
+    let mut rounds = [0.0; 5].map(|_| {
+        let began = Instant::now();
+        round();
+        began.elapsed().as_nanos() as f64 / count as f64
+    });
     rounds.sort_by(f64::total_cmp);
     rounds[rounds.len() / 2]
 }

@@ -49,7 +49,7 @@ pub fn credentials(data: &[u8]) {
             [] => assert_eq!(found, Extracted::None),
             [one] => {
                 let Extracted::One(credential) = found else { panic!("{found:?} for one credential") };
-                assert_eq!(credential.hash, nightlatch_engine::hash(&text(one)));
+                assert_eq!(credential.hash, nightlatch_engine::hash(text(one).as_bytes()));
                 let in_cookie = presented.iter().any(|(_, carrier)| *carrier == Carrier::Cookie);
                 assert_eq!(credential.carrier == Carrier::Cookie, in_cookie);
             }

@@ -23,8 +23,9 @@ fn main() {
         println!("{name:<62} {:>8.0} bytes", bytes as f64 / count as f64);
     };
     let before = resident_bytes();
-    let floor: HashMap<[u8; 32], [u64; 8]> =
-        (0..SESSIONS).map(|number| (nightlatch_engine::hash(&number.to_string()).0, [number; 8])).collect();
+    let floor: HashMap<[u8; 32], [u64; 8]> = (0..SESSIONS)
+        .map(|number| (nightlatch_engine::hash(number.to_string().as_bytes()).0, [number; 8]))
+        .collect();
     each("floor: a hash map from 32 bytes to 64", SESSIONS, resident_bytes() - before);
     drop(black_box(floor));
 

@@ -32,7 +32,7 @@ impl Token {
     /// What is kept of it.
     #[must_use]
     pub fn hash(&self) -> CredentialHash {
-        hash(&self.0)
+        hash(self.0.as_bytes())
     }
 }
 
@@ -44,9 +44,9 @@ impl fmt::Debug for Token {
 
 /// SHA-256 of a credential's text.
 #[must_use]
-pub fn hash(text: &str) -> CredentialHash {
+pub fn hash(text: &[u8]) -> CredentialHash {
     let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    bytes.copy_from_slice(digest::digest(&digest::SHA256, text).as_ref());
     CredentialHash(bytes)
 }
 

@@ -68,20 +68,20 @@ pub struct Facts {
 #[repr(C)]
 pub struct Session {
     pub(crate) cell: Cell,
-    /// What never changes.
-    pub facts: Facts,
+    aside: OnceLock<Box<Aside>>,
+    open: AtomicU32,
     /// The word is not on disk as it is.
     changed: AtomicBool,
     /// Set when the end may be told: it is on disk, or follows from the numbers.
     settled: AtomicBool,
     /// Set when what is open has waited for that long enough.
     given_up: AtomicBool,
-    open: AtomicU32,
+    /// What never changes.
+    pub facts: Facts,
     passive: AtomicU32,
     slot: u32,
     /// The last traffic that was no activity.
     last_seen: AtomicU64,
-    aside: OnceLock<Box<Aside>>,
 }
 
 /// Who a session stands with, by what is known when it starts.

@@ -79,7 +79,7 @@ impl Browser {
     }
 
     fn session(&self, site: &Site) -> Arc<Session> {
-        let credential = nightlatch_engine::hash(&self.cookies["nightlatch-loopback"]);
+        let credential = nightlatch_engine::hash(self.cookies["nightlatch-loopback"].as_bytes());
         let of_credential = |session: &Arc<Session>| session.facts.credential == credential;
         site.engine().sessions(None, 100).into_iter().find(of_credential).unwrap()
     }

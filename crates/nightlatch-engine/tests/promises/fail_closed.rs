@@ -8,7 +8,7 @@ use std::{fs, sync::atomic::Ordering::SeqCst};
 #[test]
 fn fail_closed_an_unknown_credential_is_refused() {
     let engine = House::new().open();
-    assert!(matches!(engine.check(&hash("nlt_guess"), Activity::Active, "test"), Admission::Unknown));
+    assert!(matches!(engine.check(&hash(b"nlt_guess"), Activity::Active, "test"), Admission::Unknown));
     assert_eq!(engine.stats().refused_unknown.load(SeqCst), 1);
 }
 

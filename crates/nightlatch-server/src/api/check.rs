@@ -94,7 +94,7 @@ pub(crate) async fn check(
     Sent(body): Sent<CheckBody>,
 ) -> Result<Json<CheckView>, Problem> {
     let activity = if body.passive == Some(true) { Activity::Passive } else { Activity::Active };
-    let credential = hash(&body.token);
+    let credential = hash(body.token.as_bytes());
     drop(body);
     let permit = match state.engine().check(&credential, activity, "api") {
         Admission::Granted(permit) => permit,

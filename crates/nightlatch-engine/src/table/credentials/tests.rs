@@ -21,7 +21,7 @@ fn session(number: u64) -> Arc<Session> {
         acr: None,
     };
     let facts = Facts {
-        credential: crate::secret::hash(&number.to_string()),
+        credential: crate::secret::hash(number.to_string().as_bytes()),
         id: SessionId([0; 16]),
         who: Arc::new(who),
         terms: Arc::new(terms),
@@ -41,7 +41,7 @@ fn a_bucket_is_a_line_of_memory() {
 #[test]
 fn every_number_leads_to_the_bucket_that_the_next_size_leaves_it_in_or_moves_it_from() {
     for buckets in 1..300 {
-        for credential in (0..200).map(|number: u32| crate::secret::hash(&number.to_string())) {
+        for credential in (0..200).map(|number: u32| crate::secret::hash(number.to_string().as_bytes())) {
             let (before, after) = (number_of(&credential, buckets), number_of(&credential, buckets + 1));
             assert!(before < buckets);
             assert!(after == before || (after == buckets && before == number_before(buckets)));
@@ -64,7 +64,7 @@ fn what_a_map_would_say_over_any_mix_of_coming_and_going() {
         }
     }
     for number in 0..10_007 {
-        let credential = crate::secret::hash(&number.to_string());
+        let credential = crate::secret::hash(number.to_string().as_bytes());
         let found = table.get(&credential).map(|session| session.facts.credential);
         assert_eq!(found, map.get(&number).map(|_| credential), "{number}");
     }
