@@ -52,6 +52,8 @@ impl Authority {
         let now_nanos = self.clock().now_nanos();
         let mut fired = Vec::new();
         self.wheel().advance(Time::from_nanos(now_nanos), &mut fired);
+        // In the order of their places, which is about that in which they lie in memory: of a hundred thousand the last ends sooner.
+        fired.sort_unstable();
         for some in fired.chunks(AT_ONCE) {
             for session in self.slots().tenants(some) {
                 match self.decide_silently(&session, Activity::Passive, now_nanos, "deadline") {

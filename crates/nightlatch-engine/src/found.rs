@@ -190,16 +190,17 @@ impl<'a> Found<'a> {
     }
 
     /// Every session in the order of ids, a lease after the session it belongs to.
-    pub(crate) fn parents_first(&self) -> Vec<SessionId> {
-        let mut ids: Vec<(usize, SessionId)> = self.known.keys().map(|id| (self.depth(*id), *id)).collect();
-        ids.sort_unstable();
-        ids.into_iter().map(|(_, id)| id).collect()
+    pub(crate) fn parents_first(&self) -> Vec<(SessionId, &Known)> {
+        let ordered = self.known.iter().map(|(id, known)| (self.depth(known), *id, known));
+        let mut ordered: Vec<(usize, SessionId, &Known)> = ordered.collect();
+        ordered.sort_unstable_by_key(|(depth, id, _)| (*depth, *id));
+        ordered.into_iter().map(|(_, id, known)| (id, known)).collect()
     }
 
-    fn depth(&self, id: SessionId) -> usize {
-        let parent = |id: &SessionId| self.known.get(id)?.parent;
+    fn depth(&self, known: &Known) -> usize {
+        let parent = |known: &&Known| self.known.get(&known.parent?);
         // A ledger that names a circle of parents does not keep us here for ever.
-        std::iter::successors(Some(id), parent).take(64).count()
+        std::iter::successors(Some(known), parent).take(64).count()
     }
 
     /// Whether any lease names this session as the one it belongs to.

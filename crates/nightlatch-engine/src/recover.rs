@@ -258,39 +258,42 @@ impl Authority {
             }
         }
         let (mut parents, mut people) = (HashMap::new(), HashMap::new());
-        let mut taken_up = Vec::with_capacity(found.known.len());
-        for id in found.parents_first() {
-            let Some(known) = found.known.get(&id) else { continue };
+        let ordered = found.parents_first();
+        let mut sessions = Vec::with_capacity(ordered.len());
+        for (id, known) in &ordered {
             let parent = known.parent.and_then(|parent| parents.get(&parent)).cloned();
             let who = people.entry(known.pseudonym).or_insert_with(|| self.who_is(known.pseudonym));
-            let session = Arc::new(rebuild(id, known, Arc::clone(who), parent));
-            if found.is_parent(id) {
-                parents.insert(id, Arc::clone(&session));
+            let session = Arc::new(rebuild(*id, known, Arc::clone(&who.who), parent));
+            if found.is_parent(*id) {
+                parents.insert(*id, Arc::clone(&session));
             }
             // What is on record as ended keeps no slot: another may have had it since.
             if known.end_entry.is_none() {
                 self.slots().settle(&session);
             }
-            taken_up.push((session, known));
+            sessions.push(session);
         }
-        self.table().fill(taken_up.iter().map(|(session, _)| session));
+        self.table().fill(&sessions);
         // A lease is adopted only now: when its parent is found to be over, it is not looked for, but comes itself.
-        for (session, known) in &taken_up {
+        for (session, (_, known)) in sessions.iter().zip(&ordered) {
             let orphan = known.parent.is_some() && session.parent().is_none();
             if let Some(parent) = session.parent() {
                 parent.adopt(session);
             }
-            self.end_if_due(session, known, orphan, now, recovery);
+            let erased = people.get(&known.pseudonym).is_none_or(|who| who.erased);
+            self.end_if_due(session, known, orphan, erased, now, recovery);
         }
     }
 
     /// The person behind a pseudonym. One who was erased keeps nothing but the pseudonym.
-    fn who_is(&self, pseudonym: Pseudonym) -> Arc<Who> {
-        let subject = match self.people().person(&pseudonym) {
+    fn who_is(&self, pseudonym: Pseudonym) -> Behind {
+        let person = self.people().person(&pseudonym);
+        let erased = person.is_none();
+        let subject = match person {
             Some(person) => Subject { provider: person.provider.to_string(), name: person.name.to_string() },
             None => Subject { provider: "erased".to_owned(), name: pseudonym.to_string() },
         };
-        self.who(subject, pseudonym)
+        Behind { who: self.who(subject, pseudonym), erased }
     }
 
     fn end_if_due(
@@ -298,6 +301,7 @@ impl Authority {
         session: &Arc<Session>,
         known: &Known,
         orphan: bool,
+        erased: bool,
         now: Time,
         recovery: &mut Recovery,
     ) {
@@ -324,9 +328,7 @@ impl Authority {
                 }
                 // A parent that is not known any more ended long ago.
                 Verdict::Allow { .. } if orphan => (EndReason::ParentEnded, session.deadline()),
-                Verdict::Allow { .. } if self.people().person(&session.facts.who.pseudonym).is_none() => {
-                    (EndReason::Revoked, session.deadline())
-                }
+                Verdict::Allow { .. } if erased => (EndReason::Revoked, session.deadline()),
                 Verdict::Allow { .. } => {
                     recovery.live += 1;
                     self.arm(session);
@@ -352,6 +354,13 @@ impl Authority {
             },
         );
     }
+}
+
+/// Who is behind a pseudonym.
+struct Behind {
+    who: Arc<Who>,
+    /// Nothing but the pseudonym is left.
+    erased: bool,
 }
 
 /// What is read while the ledger is.

@@ -9,7 +9,7 @@
 use crate::session::Session;
 use nightlatch_core::{Generation, Word};
 use nightlatch_store::FileError;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A place in the slots file, and the how-manieth tenant has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,8 @@ pub(crate) struct Slot {
 /// Who has which slot.
 #[derive(Default)]
 pub(crate) struct Slots {
-    state: Mutex<State>,
+    /// Read by timers and by whoever flushes, who do not wait for each other.
+    state: RwLock<State>,
 }
 
 #[derive(Default)]
@@ -38,7 +39,7 @@ const PLACES_AT_ONCE: usize = 4_096;
 impl Slots {
     /// A slot for a new session. It is the caller's until [`Slots::release`].
     pub(crate) fn take(&self) -> Slot {
-        let mut state = self.state();
+        let mut state = self.state_mut();
         state.free.pop().unwrap_or_else(|| {
             state.places.push(None);
             Slot { index: state.places.len() as u32 - 1, generation: Generation::default() }
@@ -47,7 +48,7 @@ impl Slots {
 
     /// The session moves in: its word is flushed from now on.
     pub(crate) fn settle(&self, session: &Arc<Session>) {
-        let mut state = self.state();
+        let mut state = self.state_mut();
         let index = session.slot().index as usize;
         if state.places.len() <= index {
             state.places.resize(index + 1, None);
@@ -63,14 +64,14 @@ impl Slots {
 
     /// A slot that was taken and that nobody moved into.
     pub(crate) fn give_back(&self, slot: Slot) {
-        self.state().free.push(slot);
+        self.state_mut().free.push(slot);
     }
 
     /// The session moves out, if it is the one that lives there; the next tenant gets the next generation.
     ///
     /// One that was recovered after its end has no slot any more: another may have it.
     pub(crate) fn release(&self, session: &Arc<Session>) {
-        let mut state = self.state();
+        let mut state = self.state_mut();
         let Slot { index, generation } = session.slot();
         let Some(place) = state.places.get_mut(index as usize) else { return };
         if place.as_ref().is_some_and(|tenant| Arc::ptr_eq(tenant, session)) {
@@ -82,7 +83,7 @@ impl Slots {
     /// After recovery: every place without a tenant is free, under a generation that none before it had. `words` is what is
     /// on disk.
     pub(crate) fn free_the_rest(&self, words: &[Option<u64>]) {
-        let mut state = self.state();
+        let mut state = self.state_mut();
         let used = words.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         if state.places.len() < used {
             state.places.resize(used, None);
@@ -114,7 +115,7 @@ impl Slots {
         flushed
     }
 
-    /// The words that are not on disk as they are. The lock is given back every few thousand places: timers need it.
+    /// The words that are not on disk as they are. The lock is given back every few thousand places: who starts a session needs it.
     fn changed(&self) -> Vec<(u32, u64)> {
         let mut changed = Vec::new();
         let mut first = 0;
@@ -130,7 +131,11 @@ impl Slots {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

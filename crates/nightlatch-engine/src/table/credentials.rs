@@ -84,6 +84,16 @@ impl Credentials {
         }
     }
 
+    /// The same for many at once, before anybody asks: there are as many buckets as they need, before the first is put in.
+    pub(super) fn fill<'a>(&self, all: impl ExactSizeIterator<Item = &'a Arc<Session>>) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        debug_assert_eq!(*sessions, 0, "a table that is filled is empty before");
+        *sessions = all.len();
+        let buckets = (all.len() * 2 / SESSIONS_FOR_TWO + 1).min(PAGE * PAGES);
+        self.buckets.store(buckets, Release);
+        all.for_each(|session| self.bucket(number_of(&session.facts.credential, buckets)).insert(session));
+    }
+
     pub(super) fn remove(&self, session: &Session) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let credential = &session.facts.credential;
