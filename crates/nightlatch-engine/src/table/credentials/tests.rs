@@ -72,6 +72,25 @@ fn what_a_map_would_say_over_any_mix_of_coming_and_going() {
 }
 
 #[test]
+fn a_table_that_was_filled_at_once_is_found_in_and_grows_like_one_that_was_not() {
+    for count in [0, 1, 3, 4, 7, 1_000, 5_001] {
+        let table = Credentials::default();
+        let mut all: Vec<Arc<Session>> = (0..count).map(session).collect();
+        table.fill(all.iter());
+        for later in (count..count + 500).map(session) {
+            table.insert(&later);
+            all.push(later);
+        }
+        let gone = all.split_off(all.len() / 2);
+        gone.iter().for_each(|session| table.remove(session));
+        for (sessions, there) in [(&all, true), (&gone, false)] {
+            assert!(sessions.iter().all(|session| table.get(&session.facts.credential).is_some() == there));
+        }
+        assert_eq!(*table.sessions.lock().unwrap(), all.len());
+    }
+}
+
+#[test]
 fn who_is_in_the_table_is_found_while_it_grows() {
     let table = Credentials::default();
     let first: Vec<Arc<Session>> = (0..500).map(session).collect();
