@@ -1,7 +1,7 @@
 //! How late sessions end that fall due while nobody asks, of a million that stand.
 //!
 //! A hundred thousand fall due within one second, or all at one instant. For the second the figure is by when the word of the last one says
-//! so: a thread looks at one after the other, and is done when it has seen all. The peers do nothing at all on expiry: a tokio
+//! so: a thread looks at one in a hundred after the other, the last among them. The peers do nothing at all on expiry: a tokio
 //! task that sleeps for each, and tokio-util's `DelayQueue`.
 
 #![allow(
@@ -20,6 +20,8 @@ use std::{
 use tokio_util::time::DelayQueue;
 
 const DUE: u64 = 100_000;
+/// Of those that end at one instant one in so many is looked at.
+const LOOKED_AT: usize = 100;
 /// From the last session's start until the first falls due.
 const LEAD: Duration = Duration::from_secs(3);
 
@@ -63,8 +65,9 @@ fn at_one_instant() {
     let engine = running.engine();
     let late_us = || engine.clock().now_nanos().saturating_sub(first.as_nanos()) / 1_000;
     std::thread::sleep(Duration::from_nanos(first.as_nanos().saturating_sub(engine.clock().now_nanos())));
-    let mut late = Vec::with_capacity(due.len());
-    for session in &due {
+    // One in a hundred is looked at: to read them all takes about as long as to end them.
+    let mut late = Vec::with_capacity(due.len() / LOOKED_AT + 1);
+    for session in due.iter().step_by(LOOKED_AT).chain(due.last()) {
         while session.end().is_none() {
             std::hint::spin_loop();
         }
