@@ -18,7 +18,9 @@ use std::{
 /// Every session that was found, and the latest instant that anything tells of.
 pub(crate) struct Found<'a> {
     authority: &'a Authority,
-    pub(crate) known: HashMap<SessionId, Known>,
+    known: Vec<(SessionId, Known)>,
+    /// Where each stands in that row. A map of a million whole sessions would be twice the memory, and at a start memory is time.
+    places: HashMap<SessionId, usize>,
     /// The last change of each subject's block, and its entry's index.
     pub(crate) blocks: BTreeMap<String, (u64, Option<BlockRecord>)>,
     /// Every session that a lease belongs to.
@@ -51,7 +53,8 @@ impl<'a> Found<'a> {
     pub(crate) fn new(authority: &'a Authority) -> Found<'a> {
         Found {
             authority,
-            known: HashMap::new(),
+            known: Vec::new(),
+            places: HashMap::new(),
             blocks: BTreeMap::new(),
             parents: HashSet::new(),
             latest: Time::ZERO,
@@ -72,6 +75,7 @@ impl<'a> Found<'a> {
             terms.into_iter().map(|record| record.terms().map(known_terms)).collect();
         let terms = terms.ok_or(EntryError::Field("kind"))?;
         self.known.reserve(records.len());
+        self.places.reserve(records.len());
         for record in records {
             match record {
                 Kept::Session(session) => self.take_record(&session, &rules, &terms)?,
@@ -181,7 +185,7 @@ impl<'a> Found<'a> {
     }
 
     pub(crate) fn take_slots(&mut self, words: &[Option<u64>]) {
-        for known in self.known.values_mut() {
+        for (_, known) in &mut self.known {
             if let Some(Some(bits)) = words.get(known.slot as usize) {
                 known.word = known.word.joined(Word::from_bits(*bits));
             }
@@ -198,7 +202,10 @@ impl<'a> Found<'a> {
     }
 
     fn depth(&self, known: &Known) -> usize {
-        let parent = |known: &&Known| self.known.get(&known.parent?);
+        let parent = |known: &&Known| {
+            let place = *self.places.get(&known.parent?)?;
+            self.known.get(place).map(|(_, known)| known)
+        };
         // A ledger that names a circle of parents does not keep us here for ever.
         std::iter::successors(Some(known), parent).take(64).count()
     }
@@ -210,11 +217,15 @@ impl<'a> Found<'a> {
 
     fn insert(&mut self, id: SessionId, known: Known) {
         self.parents.extend(known.parent);
-        self.known.entry(id).or_insert(known);
+        self.places.entry(id).or_insert_with(|| {
+            self.known.push((id, known));
+            self.known.len() - 1
+        });
     }
 
     fn named(&mut self, name: &str) -> Option<&mut Known> {
-        self.known.get_mut(&name.parse().ok()?)
+        let place = *self.places.get(&name.parse().ok()?)?;
+        self.known.get_mut(place).map(|(_, known)| known)
     }
 
     fn end(&mut self, index: u64, ended: &SessionEnded) {
@@ -235,7 +246,7 @@ impl<'a> Found<'a> {
 
     fn block(&mut self, index: u64, block: BlockRecord) {
         let shared = Arc::new(block.clone());
-        for known in self.known.values_mut() {
+        for (_, known) in &mut self.known {
             if block.subject.parse() == Ok(known.pseudonym) && known.word.end().is_none() {
                 known.blocked.get_or_insert_with(|| Arc::clone(&shared));
             }

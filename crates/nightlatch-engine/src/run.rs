@@ -1,4 +1,4 @@
-//! The threads of an engine: one that ends sessions on time, one that writes entries, one for upkeep.
+//! The threads of an engine: one that ends sessions on time, one that writes entries, one for upkeep, one for snapshots.
 //!
 //! They are threads of their own and not tasks, because a busy runtime must not be able to hold back a deadline or a write. Each
 //! only calls the engine; what it does and when is decided there.
@@ -17,6 +17,8 @@ use std::{
 /// No thread sleeps longer than this: a wall clock that stepped is noticed by then.
 const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 const UPKEEP_EVERY: Duration = Duration::from_millis(500);
+/// The niceness of what others need not wait for: about a tenth of their share of a busy processor (sched(7)).
+const BEHIND_OTHERS: i32 = 10;
 /// After a failed write, before the next try.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -38,6 +40,7 @@ impl Running {
         running.spawn("timekeeper", keep_time)?;
         running.spawn("recorder", keep_record)?;
         running.spawn("upkeep", keep_up)?;
+        running.spawn("snapshots", keep_snapshots)?;
         Ok(running)
     }
 
@@ -112,6 +115,17 @@ fn keep_record(engine: &Engine, stopping: &AtomicBool) {
 fn keep_up(engine: &Engine, stopping: &AtomicBool) {
     while !stopping.load(SeqCst) {
         engine.upkeep();
+        thread::park_timeout(UPKEEP_EVERY);
+    }
+}
+
+/// Apart from upkeep, because to write a million sessions down takes seconds, and activity is to be on disk within one. And behind
+/// everybody else: what comes of a late snapshot is a longer start, and what comes of a late end is a session that lives too long.
+fn keep_snapshots(engine: &Engine, stopping: &AtomicBool) {
+    // With no process named, Linux takes it for the calling thread (setpriority(2)). Where it refuses, snapshots are only in the way.
+    let _ = rustix::process::setpriority_process(None, BEHIND_OTHERS);
+    while !stopping.load(SeqCst) {
+        engine.snapshot_if_due();
         thread::park_timeout(UPKEEP_EVERY);
     }
 }

@@ -1,4 +1,4 @@
-//! What is done every half second: flush activity, move the time reservation, watch the clock, forget, sign, snapshot.
+//! What is done every half second: flush activity, move the time reservation, watch the clock, forget, sign. And, beside it, snapshots.
 //!
 //! None of it is on the road of a request, and each part may fail without the others: a failure is counted, said, and tried again
 //! the next time round. If we crash between two rounds, the activity of at most a second is lost and nothing else.
@@ -40,10 +40,14 @@ impl Authority {
             self.measure_room();
         }
         self.sign();
+        self.round_ends();
+    }
+
+    /// Writes a snapshot when the ledger has grown enough for one. With many sessions it takes its time; nobody may call it twice at once.
+    pub fn snapshot_if_due(&self) {
         if self.snapshot_is_due() {
             self.snapshot();
         }
-        self.round_ends();
     }
 
     /// After the ledger has grown; after one that failed, when it has grown some more, so that a full disk is not written to without end.

@@ -368,6 +368,7 @@ impl World {
         let ledger = self.engine()?.ledger();
         let appended = ledger.durable() + ledger.pending();
         self.engine()?.upkeep();
+        self.engine()?.snapshot_if_due();
         let happened = self.clocks.look();
         let engine = self.engine()?;
         let count = |noted: &AtomicU64| noted.load(SeqCst);
