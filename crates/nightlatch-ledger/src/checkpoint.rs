@@ -93,6 +93,31 @@ impl SignedCheckpoint {
         self.note.to_string()
     }
 
+    /// This checkpoint with the cosignature of a witness, out of the signature lines that it answered with; and when the witness says it
+    /// saw it, in seconds since 1970-01-01 UTC. Lines by other keys are passed over.
+    ///
+    /// # Errors
+    ///
+    /// As for [`witnessed_by`](Self::witnessed_by), [`NoteError::Form`] if these are not signature lines, and
+    /// [`NoteError::NotSigned`] for a key that is no witness's.
+    pub fn cosigned(&self, lines: &str, witness: &VerifierKey) -> Result<(Self, u64), NoteError> {
+        let (note, signed) = self.note.with_signature(lines, witness)?;
+        let unix_seconds = signed.unix_seconds.ok_or(NoteError::NotSigned)?;
+        Ok((Self { checkpoint: self.checkpoint.clone(), note }, unix_seconds))
+    }
+
+    /// This checkpoint with the other's cosignatures by witnesses that have not cosigned this one; `None` if the other is of other entries.
+    #[must_use]
+    pub fn merged(&self, other: &Self) -> Option<Self> {
+        let note = self.note.merged(&other.note)?;
+        Some(Self { checkpoint: self.checkpoint.clone(), note })
+    }
+
+    /// The names that signatures besides the log's are in. Whether they are good is for [`witnessed_by`](Self::witnessed_by).
+    pub fn cosigners(&self) -> impl Iterator<Item = &str> {
+        self.note.names().filter(|name| *name != self.checkpoint.origin)
+    }
+
     /// Whether this witness cosigned, and when it says it did.
     ///
     /// # Errors

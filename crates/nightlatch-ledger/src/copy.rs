@@ -1,7 +1,7 @@
 //! Copying a ledger, also beside the process that writes it.
 //!
-//! The order of reading is what makes the copy whole: first the newest checkpoint, then the history that has it, then the entries,
-//! of which by then there are at least as many as either covers. What is copied are whole blocks, read and checked one by one,
+//! The order of reading is what makes the copy whole: first what witnesses cosigned and the newest checkpoint, then the history that has them,
+//! then the entries, of which by then there are at least as many as any of these covers. What is copied are whole blocks, read and checked one by one,
 //! so the copy ends with the last commit that had been finished, and space taken in advance is left out. A block that was
 //! written and not yet synced may be among them: a crash at that moment might have kept it as well.
 
@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     checkpoint::{SignedCheckpoint, SignedCheckpointError},
+    cosigned,
     files::{self, CHECKPOINT, CHECKPOINTS},
     frontier::Frontier,
     hash::Hash,
@@ -51,6 +52,7 @@ pub enum CopyError {
 /// See [`CopyError`]. Part of the files may be there then.
 pub fn copy(from: &Path, to: &Path, log: &VerifierKey) -> Result<Copied, CopyError> {
     files::create_dir(to)?;
+    let cosigned = cosigned::notes(from)?;
     let checkpoint = files::read_if_there(&from.join(CHECKPOINT))?;
     let history = files::read_if_there(&from.join(CHECKPOINTS))?.unwrap_or_default();
     let notes = Notes::split(&history);
@@ -72,6 +74,7 @@ pub fn copy(from: &Path, to: &Path, log: &VerifierKey) -> Result<Copied, CopyErr
         }
     }
     copy.finish()?;
+    cosigned::write(to, &cosigned)?;
     files::replace(to, CHECKPOINTS, &history[..whole])?;
     if let Some(checkpoint) = checkpoint {
         files::replace(to, CHECKPOINT, &checkpoint)?;

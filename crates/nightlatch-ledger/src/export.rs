@@ -5,7 +5,8 @@
 //! checkpoint on the way, so that nothing is handed out that would not verify. The checkpoint is written last: a folder
 //! without one is an export that did not finish.
 //!
-//! The history of checkpoints goes along as `checkpoints`, which is ours and not part of the layout.
+//! The history of checkpoints goes along as `checkpoints`, and those that witnesses cosigned in `cosigned`. Both are ours and not part
+//! of the layout.
 
 use std::{
     fs::{self, DirBuilder},
@@ -16,6 +17,7 @@ use std::{
 
 use crate::{
     checkpoint::{SignedCheckpoint, SignedCheckpointError},
+    cosigned,
     files::{self, CHECKPOINT, CHECKPOINTS},
     frontier::Frontier,
     hash::Hash,
@@ -40,6 +42,8 @@ pub fn export(ledger_dir: &Path, to: &Path, log: &VerifierKey) -> Result<SignedC
         return Err(ExportError::NotEmpty);
     }
     let checkpoint = signed.checkpoint();
+    let mut cosigned = cosigned::notes(ledger_dir)?;
+    cosigned.retain(|(size, _)| *size <= checkpoint.size);
     let mut tiles = TileWriter::new(to);
     let mut scan = Scan::new(ledger_dir, checkpoint.size)?;
     while tiles.frontier.size() < checkpoint.size {
@@ -62,6 +66,7 @@ pub fn export(ledger_dir: &Path, to: &Path, log: &VerifierKey) -> Result<SignedC
         return Err(ExportError::Contradicted { size: checkpoint.size });
     }
     tiles.finish()?;
+    cosigned::write(to, &cosigned)?;
     fs::write(to.join(CHECKPOINTS), history_up_to(ledger_dir, checkpoint.size, log)?)?;
     files::replace(to, CHECKPOINT, &note)?;
     Ok(signed)

@@ -5,6 +5,7 @@
 //! spare, spare.1, ..             space for the next segments, taken from the disk ahead of need
 //! checkpoint                     the newest signed checkpoint
 //! checkpoints                    every signed checkpoint, oldest first
+//! cosigned/                      checkpoints that witnesses have cosigned, a file for each size
 //! lock                           held by the one process that writes
 //! ```
 
@@ -17,6 +18,7 @@ use std::{
 
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const COSIGNED: &str = "cosigned";
 pub(crate) const LOCK: &str = "lock";
 
 const SEGMENT_SUFFIX: &str = ".segment";

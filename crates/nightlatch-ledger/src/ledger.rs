@@ -26,11 +26,13 @@ use tokio::sync::watch;
 use crate::{
     block::PAYLOAD_BYTES_MAX,
     checkpoint::{Checkpoint, SignedCheckpoint},
+    cosigned::Cosigned,
     disk::{Disk, OsDisk},
     files::{self, LOCK},
     hash::Hash,
     history::History,
     keys::Signer,
+    note::VerifierKey,
     pending::{Pending, Sealed},
     position::{Marks, Position},
     read::{Entries, Entry, ReadError},
@@ -246,6 +248,18 @@ impl Ledger {
     #[must_use]
     pub fn last_checkpoint(&self) -> Option<SignedCheckpoint> {
         lock(&self.history).newest().cloned()
+    }
+
+    /// The checkpoints that witnesses have cosigned.
+    #[must_use]
+    pub fn cosigned(&self) -> Cosigned {
+        Cosigned::of(self.published.dir(), self.signer.verifier())
+    }
+
+    /// The ledger's public key.
+    #[must_use]
+    pub fn verifier(&self) -> &VerifierKey {
+        self.signer.verifier()
     }
 
     pub(crate) fn published(&self) -> &Published {

@@ -11,6 +11,7 @@
 //! 3. [`Ledger::watch`] tells; [`Ledger::read`] and [`Ledger::iter_from`] give it back. (`read`)
 //! 4. [`Ledger::checkpoint`] signs the root of the Merkle tree over everything so far. (`tree`, `checkpoint`, `history`)
 //! 5. [`Ledger::prove_inclusion`] and [`Ledger::prove_consistency`] show what is in it to somebody far away. (`proof`)
+//!    A checkpoint that a [`witness`] has cosigned is kept in [`Cosigned`].
 //! 6. After a crash [`Ledger::open`] finds all of it again, and tells a torn tail from damage. (`scan`, `recover`)
 //! 7. [`verify::verify`] checks it offline, with files and keys only; [`export::export`] writes it in the public form, [`copy::copy`] as it is.
 //!
@@ -36,10 +37,12 @@
 //! What is not here: clocks, threads, networks, and any idea of what a payload means.
 
 pub mod verify;
+pub mod witness;
 
 mod block;
 mod checkpoint;
 pub mod copy;
+mod cosigned;
 mod disk;
 pub mod export;
 mod files;
@@ -64,6 +67,7 @@ mod writer;
 
 pub use block::PAYLOAD_BYTES_MAX;
 pub use checkpoint::{Checkpoint, CheckpointFormError, SignedCheckpoint, SignedCheckpointError};
+pub use cosigned::{Cosigned, CosignedError};
 pub use disk::{Disk, OsDisk};
 pub use frontier::Frontier;
 pub use hash::{HASH_BYTES, Hash};
@@ -71,7 +75,7 @@ pub use keys::{KeyError, Signer};
 pub use ledger::{AppendError, CheckpointError, Ledger, Options};
 pub use note::{KeyKind, Note, NoteError, Signed, VerifierKey, VerifierKeyError};
 pub use proof::{ConsistencyProof, InclusionProof};
-pub use prove::ProveError;
+pub use prove::{ProveError, prove_consistency_of_files};
 pub use read::{Entries, Entry, ReadError};
 pub use recover::{OpenError, Recovered};
 pub use scan::{Damage, DamageKind};

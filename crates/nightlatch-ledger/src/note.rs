@@ -66,7 +66,8 @@ impl VerifierKey {
     }
 
     /// Whether both stand for one secret, whatever their names and kinds.
-    pub(crate) fn is_same_pair(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn is_same_pair(&self, other: &Self) -> bool {
         self.public == other.public
     }
 
@@ -192,6 +193,47 @@ impl Note {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The same text with the signature of this key out of these signature lines, in the place of one by this key that was there.
+    /// Lines by other keys are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`NoteError::Form`] if they are not signature lines, or too many; [`NoteError::NotSigned`] if none is by this key,
+    /// [`NoteError::Forged`] if one is and it is wrong.
+    pub(crate) fn with_signature(&self, lines: &str, key: &VerifierKey) -> Result<(Self, Signed), NoteError> {
+        let answered = Self::parse(&format!("{}\n{lines}", self.text))?;
+        // A blank line among the answer would have moved the border between text and signatures.
+        if answered.text != self.text {
+            return Err(NoteError::Form);
+        }
+        let signed = answered.verify(key)?;
+        let mut signatures = self.signatures.clone();
+        signatures.retain(|signature| !signature.is_by(key));
+        // Each of them was verified; one is enough.
+        signatures.extend(answered.signatures.into_iter().rfind(|signature| signature.is_by(key)));
+        if signatures.len() > SIGNATURES_MAX {
+            return Err(NoteError::Form);
+        }
+        Ok((Self { text: answered.text, signatures }, signed))
+    }
+
+    /// The same text with the other's signatures by keys that have not signed here; `None` if it is another text, or too many.
+    pub(crate) fn merged(&self, other: &Self) -> Option<Self> {
+        let mut signatures = self.signatures.clone();
+        for signature in &other.signatures {
+            if !signatures.iter().any(|kept| kept.name == signature.name && kept.id == signature.id) {
+                signatures.push(signature.clone());
+            }
+        }
+        let same = self.text == other.text && signatures.len() <= SIGNATURES_MAX;
+        same.then(|| Self { text: self.text.clone(), signatures })
+    }
+
+    /// The names that signatures are in. Means nothing until a signature was verified.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.signatures.iter().map(|signature| signature.name.as_str())
     }
 
     /// Checks the signature of one key.

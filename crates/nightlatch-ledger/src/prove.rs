@@ -3,12 +3,15 @@
 //! The tree keeps the hashes of full tiles; the leaf hashes of the one or two tiles that a proof cuts through are had by
 //! reading their entries again, 512 at most, before any lock is taken.
 
+use std::path::Path;
+
 use crate::{
-    ledger::{Ledger, State},
+    ledger::Ledger,
     proof::{ConsistencyProof, InclusionProof},
     read::ReadError,
+    scan::{Scan, Step},
     tile::TILE_WIDTH,
-    tree::{LeafTiles, split},
+    tree::{LeafTiles, Tree, split},
 };
 
 /// Why there is no proof.
@@ -40,7 +43,7 @@ impl Ledger {
         }
         let leaves = self.leaf_tiles([index, size - 1], size)?;
         let state = self.published().state();
-        let path = Prover { state: &state, leaves: &leaves }.inclusion(index, 0, size);
+        let path = Prover { tree: &state.tree, leaves: &leaves }.inclusion(index, 0, size);
         Ok(InclusionProof { index, size, path: path.ok_or(ReadError::Damaged { index })? })
     }
 
@@ -57,7 +60,7 @@ impl Ledger {
         if old_size > 0 && old_size < new_size {
             let leaves = self.leaf_tiles([old_size - 1, new_size - 1], new_size)?;
             let state = self.published().state();
-            path = Prover { state: &state, leaves: &leaves }.consistency(old_size, 0, new_size, true);
+            path = Prover { tree: &state.tree, leaves: &leaves }.consistency(old_size, 0, new_size, true);
         } else if new_size > self.durable() {
             return Err(ProveError::Size { size: new_size });
         }
@@ -89,10 +92,47 @@ impl Ledger {
     }
 }
 
+/// The same proof from a ledger's files alone, also beside the process that writes them. Reads every entry up to `new_size`.
+///
+/// # Errors
+///
+/// See [`ProveError`].
+pub fn prove_consistency_of_files(
+    dir: &Path,
+    old_size: u64,
+    new_size: u64,
+) -> Result<ConsistencyProof, ProveError> {
+    if old_size > new_size {
+        return Err(ProveError::Order);
+    }
+    let wanted = [old_size, new_size].map(|size| size.saturating_sub(1) / TILE_WIDTH);
+    let (mut tree, mut leaves) = (Tree::default(), LeafTiles::new());
+    let mut scan = Scan::new(dir, new_size).map_err(ReadError::from)?;
+    while tree.size() < new_size {
+        let Step::Block(block) = scan.step().map_err(ReadError::from)? else {
+            return Err(ReadError::Damaged { index: tree.size() }.into());
+        };
+        let left = usize::try_from(new_size - tree.size()).unwrap_or(usize::MAX);
+        for leaf in block.frames.leaves.iter().take(left) {
+            let tile = tree.size() / TILE_WIDTH;
+            if wanted.contains(&tile) {
+                leaves.entry(tile).or_default().push(*leaf);
+            }
+            tree.push(*leaf);
+        }
+    }
+    let path = match old_size {
+        0 => Some(Vec::new()),
+        _ if old_size == new_size => Some(Vec::new()),
+        _ => Prover { tree: &tree, leaves: &leaves }.consistency(old_size, 0, new_size, true),
+    };
+    Ok(ConsistencyProof { old_size, new_size, path: path.ok_or(ReadError::Damaged { index: old_size })? })
+}
+
 /// The recursions of RFC 6962, over a range of entries. `None` never happens for tiles read as above; it is an error
 /// rather than a proof if it does.
 struct Prover<'a> {
-    state: &'a State,
+    tree: &'a Tree,
     leaves: &'a LeafTiles,
 }
 
@@ -128,6 +168,6 @@ impl Prover<'_> {
     }
 
     fn hash(&self, from: u64, to: u64) -> Option<crate::Hash> {
-        self.state.tree.hash(from, to, self.leaves)
+        self.tree.hash(from, to, self.leaves)
     }
 }

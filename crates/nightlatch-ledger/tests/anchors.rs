@@ -10,11 +10,11 @@ mod common;
 
 use std::fs;
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::{House, SEGMENT_BYTES, check, fill, forge, with_checkpoints};
+use common::{House, SEGMENT_BYTES, check, cosign, fill, forge, with_checkpoints};
 use nightlatch_ledger::{
-    KeyKind, VerifierKey,
+    VerifierKey,
     export::export,
     verify::{Anchor, AnchoredBy, CheckpointSource, Finding, Trust, verify},
 };
@@ -108,16 +108,6 @@ fn on_the_record_the_newest_checkpoint_must_be_in_the_history_and_the_history_in
 fn pkcs8(house: &House) -> Vec<u8> {
     let pem = fs::read_to_string(house.path("ledger.key")).unwrap();
     STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap()
-}
-
-/// A witness as the cosignature specification has it.
-fn cosign(note: &str, name: &str, pair: &Ed25519KeyPair, unix_seconds: u64) -> (String, VerifierKey) {
-    let public = pair.public_key().as_ref().try_into().unwrap();
-    let key = VerifierKey::new(name, KeyKind::Witness, public).unwrap();
-    let (text, _) = note.rsplit_once("\n\n").unwrap();
-    let signature = pair.sign(format!("cosignature/v1\ntime {unix_seconds}\n{text}\n").as_bytes());
-    let bytes = [&key.id()[..], &unix_seconds.to_be_bytes(), signature.as_ref()].concat();
-    (format!("{note}\u{2014} {name} {}\n", STANDARD.encode(bytes)), key)
 }
 
 #[test]

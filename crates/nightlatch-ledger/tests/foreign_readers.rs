@@ -25,7 +25,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{House, NODE, fill, payload};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use common::{House, NODE, cosign, fill, payload};
 use nightlatch_ledger::{Hash as OurHash, export::export};
 use signed_note::{Note, NoteError, StandardVerifier, VerifierList};
 use tlog_tiles::{
@@ -317,4 +318,31 @@ fn on_the_record_no_entry_is_proved_from_a_tile_that_was_changed_under_it() {
         let accepted = proof.and_then(|proof| check_record(&proof, size, root, index, record_hash(&entry)));
         assert!(accepted.is_err(), "entry {index}");
     }
+}
+
+#[test]
+fn on_the_record_foreign_readers_open_a_cosigned_checkpoint() {
+    let house = House::new();
+    let ledger = house.open(16 * 1024);
+    fill(&ledger, 300, 50);
+    let signed = ledger.checkpoint().unwrap();
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let (cosigned, witness) = cosign(&signed.note(), "witness.example/w1", &pair, 1_679_315_147);
+    let line = cosigned.strip_prefix(&signed.note()).unwrap();
+    ledger.cosigned().keep(&signed.cosigned(line, &witness).unwrap().0).unwrap();
+    let dir = house.path("export");
+    export(&house.dir(), &dir, &house.key()).unwrap();
+
+    let bytes = fs::read(dir.join("cosigned/00000000000000000300")).unwrap();
+    let note = Note::from_bytes(&bytes).unwrap();
+    let log = StandardVerifier::new(&house.key().to_string()).unwrap();
+    let (verified, others) = note.verify(&VerifierList::new(vec![Box::new(log)])).unwrap();
+    assert_eq!(
+        (verified.len(), others.len()),
+        (1, 1),
+        "the log's signature holds, the witness's is carried along"
+    );
+    assert_eq!((others[0].name(), others[0].id()), (witness.name(), u32::from_be_bytes(witness.id())));
+    let checkpoint = Checkpoint::from_bytes(note.text()).unwrap();
+    assert_eq!((checkpoint.size(), &checkpoint.hash().0), (300, signed.checkpoint().root.as_bytes()));
 }

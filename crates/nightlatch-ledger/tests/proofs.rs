@@ -11,6 +11,7 @@ mod common;
 use common::{House, fill, payload};
 use nightlatch_ledger::{
     ConsistencyProof, Frontier, Hash, InclusionProof, Ledger, ProveError, TILE_WIDTH, export::export,
+    prove_consistency_of_files,
 };
 use proptest::prelude::*;
 
@@ -127,6 +128,22 @@ fn on_the_record_the_same_proofs_come_out_after_a_restart() {
     assert_eq!(after.prove_inclusion(300, 650).unwrap(), inclusion);
     assert_eq!(after.prove_consistency(300, 650).unwrap(), consistency);
     assert_eq!(after.checkpoint().unwrap(), checkpoint, "nothing new, nothing signed");
+}
+
+#[test]
+fn on_the_record_the_files_alone_give_the_same_proofs_of_growth() {
+    let house = House::new();
+    let ledger = ledger(&house);
+    let sizes = [0, 1, 2, 255, 256, 257, 300, 511, 512, 513, ENTRIES - 1, ENTRIES];
+    for (place, new) in sizes.into_iter().enumerate() {
+        for old in &sizes[..=place] {
+            let of_files = prove_consistency_of_files(&house.dir(), *old, new).unwrap();
+            assert_eq!(of_files, ledger.prove_consistency(*old, new).unwrap());
+        }
+    }
+    assert!(matches!(prove_consistency_of_files(&house.dir(), 6, 5), Err(ProveError::Order)));
+    let beyond = prove_consistency_of_files(&house.dir(), 5, ENTRIES + 1);
+    assert!(matches!(beyond, Err(ProveError::Read(_))), "{beyond:?}");
 }
 
 #[test]

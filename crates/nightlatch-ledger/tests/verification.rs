@@ -51,7 +51,12 @@ fn on_the_record_and_untouched_is_consistent_and_not_anchored_by_itself() {
 
         let report = check(&house, &dir, &notes[..2]);
         assert_eq!(report.anchors, [Anchor { entries: 400, by: AnchoredBy::Caller }]);
-        assert!(!report.to_string().contains("not independently anchored"), "{report}");
+        assert_eq!((report.anchored_entries(), report.unanchored_entries()), (400, ENTRIES - 400));
+        let said = report.to_string();
+        assert!(said.contains("not independently anchored: the 200 entries from entry 400 on"), "{said}");
+        let whole = check(&house, &dir, &notes[2..]);
+        assert_eq!((whole.anchored_entries(), whole.unanchored_entries()), (ENTRIES, 0));
+        assert!(!whole.to_string().contains("not independently anchored"), "{whole}");
     }
 }
 

@@ -3,7 +3,7 @@
 //! A checkpoint is a claim: "the first so many entries have this root". All claims are collected before an entry is
 //! read and sorted by size, so that one walk over the entries answers every one of them, without proofs.
 
-use std::{io, path::Path};
+use std::{collections::BTreeSet, io, path::Path};
 
 use super::{
     Trust,
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     checkpoint::{Checkpoint, SignedCheckpoint},
+    cosigned,
     files::{self, CHECKPOINT, CHECKPOINTS},
     frontier::Frontier,
     hash::Hash,
@@ -39,6 +40,7 @@ pub(super) struct Claims {
     not_agreed: u64,
     anchors: Vec<Anchor>,
     findings: Vec<Finding>,
+    strangers: BTreeSet<String>,
 }
 
 impl Claims {
@@ -55,7 +57,11 @@ impl Claims {
             not_agreed: 0,
             anchors: Vec::new(),
             findings: Vec::new(),
+            strangers: BTreeSet::new(),
         };
+        for (size, note) in cosigned::notes(dir)? {
+            claims.collect_note(CheckpointSource::Cosigned(size), &String::from_utf8_lossy(&note), trust);
+        }
         // A running ledger writes the history first, so it is read last: it has at least what `checkpoint` had.
         if let Some(note) = files::read_if_there(&dir.join(CHECKPOINT))? {
             let source = CheckpointSource::Newest;
@@ -114,6 +120,11 @@ impl Claims {
                 Ok(Signed { unix_seconds: None }) | Err(NoteError::NotSigned | NoteError::Form) => {}
                 Err(NoteError::Forged) => self.findings.push(Finding::Cosignature { source, witness: name }),
             }
+        }
+        for name in
+            signed.cosigners().filter(|name| trust.witnesses.iter().all(|witness| witness.name() != *name))
+        {
+            self.strangers.insert(name.to_owned());
         }
         let checkpoint = signed.checkpoint().clone();
         let size = checkpoint.size;
@@ -200,6 +211,7 @@ impl Claims {
             unfinished_bytes,
             anchors: newest_of_each(self.anchors),
             findings: self.findings,
+            strangers: self.strangers.into_iter().collect(),
         }
     }
 }

@@ -5,6 +5,8 @@
 
 use std::{fmt, ops::Range};
 
+use jiff::Timestamp;
+
 use crate::{checkpoint::SignedCheckpointError, hash::Hash, note::NoteError, scan::Damage};
 
 /// The form of the files that were checked.
@@ -37,6 +39,8 @@ pub struct Report {
     pub unfinished_bytes: u64,
     /// What vouches for the record besides the ledger's own key; empty if nothing does.
     pub anchors: Vec<Anchor>,
+    /// Names in which checkpoints are cosigned by keys that the caller did not say to trust; whether they were is not known.
+    pub strangers: Vec<String>,
     /// What is wrong; empty if the record is consistent.
     pub findings: Vec<Finding>,
 }
@@ -58,6 +62,12 @@ impl Report {
     #[must_use]
     pub fn unsigned_entries(&self) -> u64 {
         self.entries.saturating_sub(self.signed_entries)
+    }
+
+    /// Entries that were read and that nothing besides the ledger's own key vouches for: the last so many.
+    #[must_use]
+    pub fn unanchored_entries(&self) -> u64 {
+        self.entries.saturating_sub(self.anchored_entries())
     }
 
     /// How many entries something besides the ledger's own key vouches for.
@@ -97,6 +107,8 @@ pub enum CheckpointSource {
     Newest,
     /// The file `checkpoints`; counted from 1.
     History(usize),
+    /// A file of `cosigned`, by the number of entries in its name.
+    Cosigned(u64),
     /// The caller; counted from 1.
     Supplied(usize),
 }
@@ -211,12 +223,13 @@ impl fmt::Display for Report {
                 self.unfinished_bytes
             )?;
         }
-        if self.anchors.is_empty() {
-            return writeln!(
-                f,
-                "not independently anchored: whoever holds the ledger's key could have written all of this anew"
-            );
-        }
+        self.write_anchors(f)
+    }
+}
+
+impl Report {
+    /// Up to where the record is vouched for, by whom and since when, and from where on it is not.
+    fn write_anchors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Anchor { entries, by } in &self.anchors {
             match by {
                 AnchoredBy::Caller => {
@@ -225,13 +238,36 @@ impl fmt::Display for Report {
                 AnchoredBy::Witness { name, unix_seconds } => {
                     writeln!(
                         f,
-                        "anchored: {entries} entries by witness `{name}` at unix time {unix_seconds}"
+                        "anchored: {entries} entries by witness `{name}` at {}",
+                        instant(*unix_seconds)
                     )?;
                 }
             }
         }
-        Ok(())
+        match (self.anchored_entries(), self.unanchored_entries()) {
+            (0, _) => writeln!(
+                f,
+                "not independently anchored: whoever holds the ledger's key could have written all of this anew"
+            )?,
+            (_, 0) => {}
+            (anchored, others) => writeln!(
+                f,
+                "not independently anchored: the {others} entries from entry {anchored} on; whoever holds the ledger's key could have \
+                 written these anew"
+            )?,
+        }
+        if self.strangers.is_empty() {
+            return Ok(());
+        }
+        let names = self.strangers.join("`, `");
+        writeln!(f, "not checked: cosignatures in the name of `{names}`, whose keys were not given")
     }
+}
+
+/// A witness's time as people read it; one that no calendar has, as the number it is.
+fn instant(unix_seconds: u64) -> String {
+    let timestamp = i64::try_from(unix_seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    timestamp.map_or_else(|| format!("unix time {unix_seconds}"), |timestamp| timestamp.to_string())
 }
 
 impl fmt::Display for CheckpointSource {
@@ -239,6 +275,7 @@ impl fmt::Display for CheckpointSource {
         match self {
             Self::Newest => write!(f, "the newest checkpoint"),
             Self::History(place) => write!(f, "checkpoint {place} of the history"),
+            Self::Cosigned(size) => write!(f, "the cosigned checkpoint of {size} entries"),
             Self::Supplied(place) => write!(f, "supplied checkpoint {place}"),
         }
     }

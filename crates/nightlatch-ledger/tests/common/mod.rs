@@ -7,8 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use nightlatch_ledger::{
-    Ledger, OpenError, Options, Recovered, Signer, VerifierKey,
+    KeyKind, Ledger, OpenError, Options, Recovered, Signer, VerifierKey,
     verify::{Report, Trust, verify},
 };
 
@@ -148,4 +150,19 @@ pub(crate) fn with_checkpoints(house: &House) -> Vec<String> {
 pub(crate) fn check(house: &House, dir: &Path, supplied: &[String]) -> Report {
     let trust = Trust { log: house.key(), witnesses: Vec::new() };
     verify(dir, &trust, supplied).unwrap()
+}
+
+/// A witness as the cosignature specification has it.
+pub(crate) fn cosign(
+    note: &str,
+    name: &str,
+    pair: &Ed25519KeyPair,
+    unix_seconds: u64,
+) -> (String, VerifierKey) {
+    let public = pair.public_key().as_ref().try_into().unwrap();
+    let key = VerifierKey::new(name, KeyKind::Witness, public).unwrap();
+    let (text, _) = note.rsplit_once("\n\n").unwrap();
+    let signature = pair.sign(format!("cosignature/v1\ntime {unix_seconds}\n{text}\n").as_bytes());
+    let bytes = [&key.id()[..], &unix_seconds.to_be_bytes(), signature.as_ref()].concat();
+    (format!("{note}\u{2014} {name} {}\n", STANDARD.encode(bytes)), key)
 }
