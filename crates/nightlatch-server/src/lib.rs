@@ -17,6 +17,7 @@ mod metrics;
 mod serve;
 mod site;
 mod tls;
+mod witnessing;
 mod words;
 
 #[doc(hidden)]

@@ -4,9 +4,11 @@
 //! with one of four codes, so that a script need not read words: 0 done, 1 the answer is no, 2 wrong usage, 3 something could not
 //! be reached or read. What `--help` says is written here, beside what it is about.
 
+mod anchor_file;
 mod backup;
 mod client;
 mod config_check;
+mod ledger_anchor;
 mod ledger_export;
 mod ledger_prove;
 mod ledger_tail;
@@ -53,7 +55,7 @@ enum Command {
     /// Block subjects: none of their sessions lives or starts
     #[command(subcommand)]
     Subject(SubjectCommand),
-    /// Check, prove, follow and export the record
+    /// Check, prove, anchor, follow and export the record
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Copy everything that a data directory remembers to another directory, also beside a running server
@@ -233,6 +235,23 @@ enum LedgerCommand {
         #[arg(long)]
         count: Option<u64>,
     },
+    /// Show the newest checkpoint to witnesses, and write it to a file, so that a rewritten history can be told
+    ///
+    /// Also beside a running server, which is not asked; run it from a timer. Cosignatures are verified and kept beside the
+    /// ledger. Exits with 1 if a witness, or the file, has seen another history than the one that is here; with 3 if a witness
+    /// could not be asked.
+    #[command(group = clap::ArgGroup::new("where").required(true).args(["config", "data"]))]
+    Anchor {
+        /// The configuration of the server: its data directory, and its `[[ledger.witness]]`
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The data directory, to write --file without a configuration; no witness is asked
+        #[arg(long, value_name = "DIR", requires = "file")]
+        data: Option<PathBuf>,
+        /// Write the checkpoint with its cosignatures to this file; one that it does not continue is left as it is
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+    },
     /// Write the record in the public tlog-tiles layout, for whoever is to check it
     Export {
         #[command(flatten)]
@@ -358,6 +377,9 @@ fn ledger(out: out::Out, command: LedgerCommand) -> out::Done {
         LedgerCommand::Tail { at, after, from, what, session, count } => {
             let wanted = ledger_tail::Wanted { after, from, what, session, count };
             ledger_tail::run(out, &client::Client::of(&at)?, &wanted)
+        }
+        LedgerCommand::Anchor { config, data, file } => {
+            ledger_anchor::run(out, &ledger_anchor::Order { config, data, file })
         }
         LedgerCommand::Export { at, to } => {
             ledger_export::run(out, &vault::Vault::of(&at.dir, at.key.as_deref())?, &to)

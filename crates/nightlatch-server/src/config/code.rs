@@ -92,6 +92,8 @@ codes! {
     Error BadNetwork = "bad-network";
     /// Not a URL of the kind that the key takes.
     Error BadUrl = "bad-url";
+    /// Not the public key of a witness, as it publishes it.
+    Error BadWitnessKey = "bad-witness-key";
     /// Not a host name or address that a request could carry.
     Error BadHost = "bad-host";
     /// Not a path in canonical form.

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::{api_key, app, app_match, identity, limits, listen, policy, root, uncovered};
+use super::{api_key, app, app_match, identity, ledger, limits, listen, policy, root, uncovered};
 
 /// Every table of the format, in the order of the reference page.
 pub(super) static SECTIONS: &[&Section] = &[
@@ -16,6 +16,8 @@ pub(super) static SECTIONS: &[&Section] = &[
     &listen::TLS,
     &limits::SECTION,
     &root::DATA,
+    &ledger::SECTION,
+    &ledger::WITNESS,
     &policy::SECTION,
     &app::SECTION,
     &app_match::SECTION,
@@ -63,6 +65,8 @@ pub(super) enum Form {
     SocketFile,
     Networks,
     Origin,
+    WitnessUrl,
+    WitnessKey,
     Upstream,
     Host,
     PathPrefix,
@@ -205,6 +209,8 @@ impl fmt::Display for Form {
             Self::SocketFile => "`unix:` and a path, in quotes",
             Self::Networks => "a list of networks or addresses",
             Self::Origin => "a URL of scheme and host",
+            Self::WitnessUrl => "a URL of scheme and host, with or without a path",
+            Self::WitnessKey => "a C2SP verifier key, `name+id+base64`",
             Self::Upstream => "a URL of scheme, host and port, or `unix:` and a path",
             Self::Host => "a host name, with or without port, or `*`",
             Self::PathPrefix => "a path",

@@ -24,6 +24,7 @@ pub(crate) mod duration;
 pub(crate) mod finding;
 pub(crate) mod identity;
 mod key;
+pub(crate) mod ledger;
 pub(crate) mod limits;
 pub(crate) mod listen;
 mod mistake;
@@ -56,6 +57,7 @@ use self::app::App;
 use self::code::Code;
 use self::finding::Findings;
 use self::identity::Identity;
+use self::ledger::Ledger;
 use self::limits::Limits;
 use self::listen::Listen;
 use self::mistake::Mistake;
@@ -76,6 +78,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// The folder for what is kept.
     pub(crate) data_dir: PathBuf,
+    /// Who outside is shown the record.
+    pub(crate) ledger: Ledger,
     /// When a session ends.
     pub(crate) policy: Policy,
     /// What stands behind the gateway; never empty, in the order of the file.
@@ -126,6 +130,7 @@ fn read_tables(notes: &mut Notes<'_>, tree: &DeTable<'_>) -> Option<Config> {
     let listen = Listen::read(notes, &root);
     let limits = Limits::read(notes, &root);
     let data_dir = root::data_dir(notes, &root);
+    let ledger = Ledger::read(notes, &root);
     let policy = Policy::read(notes, &root);
     let apps = app::read(notes, &root);
     let identity = Identity::read(notes, &root);
@@ -149,6 +154,7 @@ fn read_tables(notes: &mut Notes<'_>, tree: &DeTable<'_>) -> Option<Config> {
         listen,
         limits: limits?,
         data_dir,
+        ledger: ledger?,
         policy: policy?,
         apps,
         identity: identity?,

@@ -39,6 +39,7 @@ pub(super) static SECTION: Section = Section {
         table("listen", Form::Table, Need::Required, "[listen]"),
         table("limits", Form::Table, Need::Optional("the defaults of its keys"), "[limits]"),
         table("data", Form::Table, Need::Optional("the defaults of its keys"), "[data]"),
+        table("ledger", Form::Table, Need::Optional("the defaults of its keys"), "[ledger]"),
         table("policy", Form::Table, Need::Required, "[policy]"),
         table("app", Form::Tables, Need::Required, "[[app]]"),
         table(

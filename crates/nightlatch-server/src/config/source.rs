@@ -83,8 +83,8 @@ fn printable(c: char) -> char {
 
 fn hide_in_table(table: &DeTable<'_>, parent: &str, hidden: &mut Vec<Range<usize>>) {
     for (key, value) in table.iter() {
-        // `key` beside `cert` names a file.
-        let secret = parent != "tls" && sounds_secret(key.get_ref());
+        // `key` beside `cert` names a file, and that of a witness is public.
+        let secret = !matches!(parent, "tls" | "witness") && sounds_secret(key.get_ref());
         // What is not the name of a variable may be what the variable should hold.
         let variable = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         let text = value.get_ref().as_str();

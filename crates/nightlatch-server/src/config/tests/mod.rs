@@ -18,6 +18,7 @@ use super::code::Code;
 use super::duration::Millis;
 use super::identity::{DemoUser, Identity};
 use super::key::{Form, Key, SECTIONS, Section, Status};
+use super::ledger::{Ledger, Prefix, Witness};
 use super::limits::{Http2, Limits};
 use super::listen::{Listen, TlsFiles};
 use super::policy::Policy;
@@ -102,6 +103,11 @@ http2_stream_window = "128KiB"
 http2_connection_window = "2MiB"
 http2_abandoned = 60
 http2_control_frames = 5000
+
+[[ledger.witness]]
+key = "witness.example/w1+04d2d833+BD1AF8PoQ4lakrcKp00bfrycmCzPLsSWjMDNVfEq9GYM"
+url = "https://witness.example/w1"
+ca_file = "tls/witness-ca.pem"
 "#;
 
 /// The keys of the demo sign-in.
@@ -201,6 +207,18 @@ fn a_full_file_means_what_it_says() {
             },
         },
         data_dir: PathBuf::from("/etc/nightlatch/data"),
+        ledger: Ledger {
+            witnesses: vec![Witness {
+                key: "witness.example/w1+04d2d833+BD1AF8PoQ4lakrcKp00bfrycmCzPLsSWjMDNVfEq9GYM"
+                    .parse()
+                    .unwrap(),
+                url: Prefix {
+                    origin: Origin { https: true, host: "witness.example".to_owned(), port: None },
+                    path: "/w1".to_owned(),
+                },
+                ca_file: Some(PathBuf::from("/etc/nightlatch/tls/witness-ca.pem")),
+            }],
+        },
         policy: Policy { idle: Millis(900_000), absolute: Millis(43_200_000), warning: Millis(120_000) },
         apps: vec![
             App {
@@ -377,6 +395,7 @@ fn every_table_refuses_another_form() {
         ("listen", "[listen]"),
         ("limits", "[limits]"),
         ("data", "[data]"),
+        ("ledger", "[ledger]"),
         ("policy", "[policy]"),
         ("app", "[[app]]"),
         ("api_key", "[[api_key]]"),

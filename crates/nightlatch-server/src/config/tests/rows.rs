@@ -136,7 +136,7 @@ fn top() {
         "version = 1",
         "version = 1\nnonsense = 1",
         &[
-            "2:1 unknown-key | `nonsense` is neither a key nor a table at the top of the file | known here: `version`, `timezone`, `listen`, `limits`, `data`, `policy`, `app`, `identity`, `api_key`, `uncovered`",
+            "2:1 unknown-key | `nonsense` is neither a key nor a table at the top of the file | known here: `version`, `timezone`, `listen`, `limits`, `data`, `ledger`, `policy`, `app`, `identity`, `api_key`, `uncovered`",
         ],
     );
     check(

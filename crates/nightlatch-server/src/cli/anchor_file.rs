@@ -1,0 +1,101 @@
+//! A checkpoint in a file of somebody's choosing: on a share of the auditor's, on a medium that is taken away.
+//!
+//! The file is replaced as a whole, and only by a checkpoint that continues the one in it: a history that was written anew does not take
+//! the place of the proof against it.
+
+use super::{out::Stop, vault::Vault};
+use nightlatch_ledger::{Cosigned, SignedCheckpoint, prove_consistency_of_files};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    path::Path,
+};
+
+/// Writes the checkpoint with every cosignature that is kept of it.
+pub(super) fn write(vault: &Vault, newest: &SignedCheckpoint, file: &Path) -> Result<SignedCheckpoint, Stop> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Stop::Unreachable(format!("`{}` cannot be written: {error}", file.display()))
+    };
+    let name =
+        file.file_name().ok_or_else(|| Stop::Usage(format!("--file `{}` is no file", file.display())))?;
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let (inside, ledger) = (folder.canonicalize(), vault.dir.canonicalize());
+    if inside.map_err(|error| unreadable(&error))?.starts_with(ledger.map_err(|error| unreadable(&error))?) {
+        return Err(Stop::Usage(format!(
+            "--file `{}` lies in the ledger itself, where it anchors nothing; name one out of its reach",
+            file.display()
+        )));
+    }
+    let mut whole = newest.clone();
+    let cosigned = Cosigned::of(&vault.dir, &vault.key).read(newest.checkpoint().size);
+    if let Some(kept) = cosigned.map_err(|error| unreadable(&error))? {
+        whole = merged(&whole, &kept, file)?;
+    }
+    match fs::read_to_string(file) {
+        Ok(note) => whole = continued(vault, &whole, &note, file)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(unreadable(&error)),
+    }
+    let mut draft = name.to_owned();
+    draft.push(".new");
+    let draft = folder.join(draft);
+    replace(folder, &draft, file, whole.note().as_bytes()).map_err(|error| unreadable(&error))?;
+    Ok(whole)
+}
+
+/// The checkpoint, if it continues the one in the file; with that one's cosignatures, if it is of the same entries.
+fn continued(
+    vault: &Vault,
+    newest: &SignedCheckpoint,
+    note: &str,
+    file: &Path,
+) -> Result<SignedCheckpoint, Stop> {
+    let there = SignedCheckpoint::parse(note, &vault.key).map_err(|error| {
+        Stop::Refused(format!(
+            "`{}` is left as it is: it is no checkpoint of this ledger: {error}",
+            file.display()
+        ))
+    })?;
+    let (old, new) = (there.checkpoint(), newest.checkpoint());
+    if old.size == new.size {
+        return merged(newest, &there, file);
+    }
+    if old.size > new.size {
+        return Err(not_continued(
+            file,
+            &format!("it covers {} entries, the ledger here {}", old.size, new.size),
+        ));
+    }
+    let proof = prove_consistency_of_files(&vault.dir, old.size, new.size)
+        .map_err(|error| Stop::Unreachable(format!("the ledger cannot be read: {error}")))?;
+    if proof.verifies(&old.root, &new.root) {
+        return Ok(newest.clone());
+    }
+    Err(not_continued(
+        file,
+        &format!("the {} entries here do not begin with the {} it covers", new.size, old.size),
+    ))
+}
+
+fn merged(one: &SignedCheckpoint, other: &SignedCheckpoint, file: &Path) -> Result<SignedCheckpoint, Stop> {
+    let size = one.checkpoint().size;
+    one.merged(other).ok_or_else(|| {
+        not_continued(file, &format!("there are two histories of {size} entries, signed by one key"))
+    })
+}
+
+fn not_continued(file: &Path, what: &str) -> Stop {
+    Stop::Refused(format!("`{}` is left as it is: the ledger does not continue it: {what}", file.display()))
+}
+
+/// A reader, and a crash, meet the old file or the new one.
+fn replace(folder: &Path, draft: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut writing = OpenOptions::new().write(true).create(true).truncate(true).open(draft)?;
+    writing.write_all(bytes)?;
+    writing.sync_all()?;
+    fs::rename(draft, file)?;
+    File::open(folder)?.sync_all()
+}

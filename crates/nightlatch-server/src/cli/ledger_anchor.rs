@@ -1,0 +1,206 @@
+//! `nightlatch ledger anchor`: the newest checkpoint out of the operator's hands, to witnesses and into a file.
+//!
+//! Works from the files, also beside a running server, and needs no signing key. Every witness is asked, whatever became of the one before
+//! it. A witness that has seen another history than the one that lies here is the one thing that all of this is for, so it is the answer
+//! no; that a witness cannot be reached is not.
+
+use super::{
+    anchor_file,
+    out::{Done, Out, Stop},
+    vault::Vault,
+};
+use crate::{
+    config::{self, ledger::Witness},
+    witnessing::{self, Answer},
+    words::instant_ms,
+};
+use nightlatch_ledger::{Cosigned, SignedCheckpoint, prove_consistency_of_files, witness::add_checkpoint};
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What to anchor, and where.
+pub(super) struct Order {
+    /// The configuration that names data directory and witnesses.
+    pub(super) config: Option<PathBuf>,
+    /// The data directory, where there is no configuration.
+    pub(super) data: Option<PathBuf>,
+    /// The file to write.
+    pub(super) file: Option<PathBuf>,
+}
+
+/// A witness that has cosigned.
+struct Seen {
+    entries: u64,
+    unix_seconds: u64,
+}
+
+/// Why a witness has not.
+enum Refusal {
+    /// It has seen another history.
+    Contradicted(String),
+    /// Anything else.
+    Failed(String),
+}
+
+/// Anchors the newest checkpoint.
+pub(super) fn run(out: Out, order: &Order) -> Done {
+    let (data, witnesses) = place(order)?;
+    if witnesses.is_empty() && order.file.is_none() {
+        return Err(Stop::Usage(
+            "nobody to show the checkpoint to: name a `[[ledger.witness]]` in the configuration and give it with --config, or a file with --file"
+                .to_owned(),
+        ));
+    }
+    let vault = Vault::of(&data, None)?;
+    // Also before a witness is asked, so that one command says what is wrong with the ledger itself.
+    newest(&vault)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Stop::Unreachable(format!("the operating system refused: {error}")))?;
+    let (mut contradicted, mut failed) = (Vec::new(), Vec::new());
+    for witness in &witnesses {
+        match runtime.block_on(show(&vault, witness)) {
+            Ok(seen) => say(out, witness, &seen)?,
+            Err(Refusal::Contradicted(what)) => contradicted.push(about(witness, &what)),
+            Err(Refusal::Failed(what)) => failed.push(about(witness, &what)),
+        }
+    }
+    // A name that is still being looked up would be waited for otherwise.
+    runtime.shutdown_background();
+    if let Some(file) = &order.file {
+        let written = anchor_file::write(&vault, &newest(&vault)?, file)?;
+        say_file(out, file, &written)?;
+    }
+    let all = [&contradicted[..], &failed[..]].concat().join("\nnightlatch: ");
+    match (contradicted.is_empty(), failed.is_empty()) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Stop::Unreachable(all)),
+        (false, _) => Err(Stop::Refused(all)),
+    }
+}
+
+/// The data directory, and who is shown what is in it.
+fn place(order: &Order) -> Result<(PathBuf, Vec<Witness>), Stop> {
+    let Some(file) = &order.config else {
+        let data = order.data.clone();
+        return data
+            .map(|data| (data, Vec::new()))
+            .ok_or_else(|| Stop::Usage("give --config or --data".to_owned()));
+    };
+    let text = fs::read_to_string(file)
+        .map_err(|error| Stop::Unreachable(format!("`{}` cannot be read: {error}", file.display())))?;
+    let config = config::read(&text, file).config.ok_or_else(|| {
+        Stop::Refused(format!(
+            "`{0}` would be refused; `nightlatch config check {0}` says why",
+            file.display()
+        ))
+    })?;
+    Ok((config.data_dir, config.ledger.witnesses))
+}
+
+/// The newest checkpoint of the ledger, whose signature was verified.
+pub(super) fn newest(vault: &Vault) -> Result<SignedCheckpoint, Stop> {
+    let file = vault.dir.join("checkpoint");
+    let note = fs::read_to_string(&file).map_err(|error| {
+        Stop::Unreachable(format!("the newest checkpoint `{}` cannot be read: {error}", file.display()))
+    })?;
+    SignedCheckpoint::parse(&note, &vault.key)
+        .map_err(|error| Stop::Refused(format!("the newest checkpoint cannot be believed: {error}")))
+}
+
+/// Shows a witness the newest checkpoint, and keeps its cosignature. Where the witness goes on from another size than we thought, it is
+/// shown what is newest then, once more: another of these commands may have been there meanwhile.
+async fn show(vault: &Vault, witness: &Witness) -> Result<Seen, Refusal> {
+    let failed = |error: &dyn std::fmt::Display| Refusal::Failed(error.to_string());
+    let cosigned = Cosigned::of(&vault.dir, &vault.key);
+    let kept = cosigned.newest_by(&witness.key).map_err(|error| failed(&error))?;
+    let kept = kept.map_or(0, |(signed, _)| signed.checkpoint().size);
+    let mut signed = newest(vault).map_err(read_again)?;
+    // Of more than there is: let the witness say so itself.
+    let mut old = if kept <= signed.checkpoint().size { kept } else { 0 };
+    for attempt in 0..2 {
+        let size = signed.checkpoint().size;
+        let proof = prove_consistency_of_files(&vault.dir, old, size).map_err(|error| {
+            Refusal::Failed(format!(
+                "the ledger cannot be read: {error}; `nightlatch ledger verify` says more"
+            ))
+        })?;
+        let answer = witnessing::add_checkpoint(witness, add_checkpoint(&proof, &signed)).await;
+        match answer.map_err(|error| failed(&error))? {
+            Answer::Cosigned(lines) => {
+                let (signed, unix_seconds) = signed.cosigned(&lines, &witness.key).map_err(|error| {
+                    Refusal::Failed(format!(
+                        "answered with a cosignature that does not hold: {error}; is `key` its key?"
+                    ))
+                })?;
+                cosigned.keep(&signed).map_err(|error| failed(&error))?;
+                return Ok(Seen { entries: size, unix_seconds });
+            }
+            Answer::From(seen) => {
+                signed = newest(vault).map_err(read_again)?;
+                let size = signed.checkpoint().size;
+                if seen > size {
+                    return Err(Refusal::Contradicted(format!(
+                        "has cosigned {seen} entries; the ledger here has {size}"
+                    )));
+                }
+                if attempt == 1 && seen == old {
+                    return Err(Refusal::Contradicted(format!(
+                        "has cosigned other entries than the {seen} that are here"
+                    )));
+                }
+                old = seen;
+            }
+            Answer::NotContinued => {
+                let what = format!("has cosigned {old} entries that the {size} here do not begin with");
+                return Err(Refusal::Contradicted(what));
+            }
+            Answer::UnknownLog => {
+                let what = "does not know this ledger; whoever runs it has to be given";
+                return Err(Refusal::Failed(format!("{what} `{}`", vault.key_file.display())));
+            }
+            Answer::UnknownKey => {
+                let what = "knows this ledger's name with another key; whoever runs it has to be given";
+                return Err(Refusal::Failed(format!("{what} `{}`", vault.key_file.display())));
+            }
+        }
+    }
+    Err(Refusal::Failed(
+        "goes on from another size each time; somebody else is showing it this ledger".to_owned(),
+    ))
+}
+
+fn read_again(stop: Stop) -> Refusal {
+    match stop {
+        Stop::Refused(what) | Stop::Unreachable(what) | Stop::Usage(what) => Refusal::Failed(what),
+        Stop::No | Stop::NobodyListens => Refusal::Failed("the newest checkpoint cannot be read".to_owned()),
+    }
+}
+
+fn about(witness: &Witness, what: &str) -> String {
+    format!("witness `{}` at {} {what}", witness.key.name(), witness.url)
+}
+
+fn say(out: Out, witness: &Witness, seen: &Seen) -> Done {
+    let at = instant_ms(seen.unix_seconds.saturating_mul(1_000));
+    if out.json {
+        return out.value(&json!({ "witness": witness.key.name(), "entries": seen.entries, "at": at }));
+    }
+    out.line(format_args!("anchored: {} entries by witness `{}` at {at}", seen.entries, witness.key.name()))
+}
+
+fn say_file(out: Out, file: &Path, written: &SignedCheckpoint) -> Done {
+    let (entries, cosigners) = (written.checkpoint().size, written.cosigners().collect::<Vec<_>>());
+    if out.json {
+        return out.value(
+            &json!({ "file": file.display().to_string(), "entries": entries, "cosigned_by": cosigners }),
+        );
+    }
+    let by =
+        if cosigners.is_empty() { String::new() } else { format!(", cosigned by {}", cosigners.join(", ")) };
+    out.line(format_args!("written: `{}`, a checkpoint of {entries} entries{by}", file.display()))
+}
