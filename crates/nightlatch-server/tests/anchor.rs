@@ -286,6 +286,13 @@ fn a_file_is_replaced_only_by_what_continues_it() {
     let said = house.run(&["ledger", "verify", "--dir", "data", "--checkpoint", "kept"]);
     assert_eq!(said.code, 1, "{}", said.out);
 
+    // A file that cannot be written does not hide what a witness has seen.
+    let (said, _) = house.anchor(vec![size(900)], &["--file", "nowhere/kept"]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    for words in ["has cosigned 900 entries", "cannot be written"] {
+        assert!(said.err.contains(words), "{words}: {}", said.err);
+    }
+
     fs::write(&file, "a shopping list\n").unwrap();
     let rows = [
         (&["--data", "data", "--file", "kept"][..], 1, "no checkpoint of this ledger"),

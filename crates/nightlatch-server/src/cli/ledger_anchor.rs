@@ -72,8 +72,13 @@ pub(super) fn run(out: Out, order: &Order) -> Done {
     // A name that is still being looked up would be waited for otherwise.
     runtime.shutdown_background();
     if let Some(file) = &order.file {
-        let written = anchor_file::write(&vault, &newest(&vault)?, file)?;
-        say_file(out, file, &written)?;
+        // What a witness said is not lost behind what is wrong with the file.
+        match newest(&vault).and_then(|newest| anchor_file::write(&vault, &newest, file)) {
+            Ok(written) => say_file(out, file, &written)?,
+            Err(Stop::Refused(what)) => contradicted.push(what),
+            Err(Stop::Unreachable(what)) => failed.push(what),
+            Err(stop) => return Err(stop),
+        }
     }
     let all = [&contradicted[..], &failed[..]].concat().join("\nnightlatch: ");
     match (contradicted.is_empty(), failed.is_empty()) {
