@@ -156,6 +156,17 @@ impl Scan {
         Ok(Self { dir: dir.to_owned(), ahead, open: None, next: 0, covered })
     }
 
+    /// Begins in the segment in which the entries below `covered` end, and says with which entry that is; `None` if there is
+    /// no segment.
+    pub(crate) fn tail(dir: &Path, covered: u64) -> io::Result<Option<(Self, u64)>> {
+        let mut scan = Self::new(dir, covered)?;
+        let needed = scan.ahead.iter().position(|first| *first < covered.max(1));
+        scan.ahead.truncate(needed.map_or(scan.ahead.len(), |last| last + 1));
+        let Some(from) = scan.ahead.last().copied() else { return Ok(None) };
+        scan.next = from;
+        Ok(Some((scan, from)))
+    }
+
     /// The next block, or why there is none. After an end or damage there is nothing more to ask.
     pub(crate) fn step(&mut self) -> io::Result<Step> {
         loop {

@@ -19,7 +19,7 @@ use common::{ENTRIES, House, SEGMENT_BYTES, check, copy, fill, forge, payload, s
 use nightlatch_ledger::{
     Damage, DamageKind, Hash, OpenError,
     export::export,
-    verify::{Anchor, AnchoredBy, CheckpointSource, Finding, Form, Trust, VerifyError, verify},
+    verify::{Anchor, AnchoredBy, CheckpointSource, Finding, Form, Trust, VerifyError, tail, verify},
 };
 
 fn payloads() -> Vec<Vec<u8>> {
@@ -313,4 +313,59 @@ fn snapshot(dir: &Path) -> Vec<(String, Vec<u8>)> {
         .collect();
     files.sort();
     files
+}
+
+#[test]
+fn the_tail_is_read_from_where_the_newest_checkpoint_ends_and_vouches_for_no_more() {
+    let house = House::new();
+    with_checkpoints(&house);
+    let files = segments(&house.dir());
+    let seen = tail(&house.dir(), &house.key()).unwrap();
+    assert_eq!((seen.entries, seen.signed_entries, seen.findings), (ENTRIES, Some(ENTRIES), Vec::new()));
+    assert_eq!(seen.newest.unwrap().payload, payload(ENTRIES - 1));
+    assert!(seen.from > 400, "only the newest segment was read: from {}", seen.from);
+
+    // What lies before is not looked at, and is not said to be good.
+    let first = fs::read(&files[0]).unwrap();
+    fs::write(&files[0], b"").unwrap();
+    assert_eq!(tail(&house.dir(), &house.key()).unwrap().findings, []);
+    fs::write(&files[0], first).unwrap();
+
+    // Entries behind the checkpoint, in segments of their own.
+    let ledger = house.open(SEGMENT_BYTES);
+    fill(&ledger, ENTRIES + 300, 10);
+    let more = tail(&house.dir(), &house.key()).unwrap();
+    assert_eq!((more.entries, more.signed_entries), (ENTRIES + 300, Some(ENTRIES)));
+    assert!(more.from < ENTRIES && more.findings.is_empty(), "{more:?}");
+}
+
+#[test]
+fn on_the_record_a_tail_that_was_changed_cut_or_signed_by_another_is_found() {
+    let house = House::new();
+    with_checkpoints(&house);
+    let found = |dir: &Path| tail(dir, &house.key()).unwrap().findings;
+    let last = segments(&house.dir()).pop().unwrap();
+    let name = last.file_name().unwrap();
+
+    let changed = house.copy("changed");
+    let mut bytes = fs::read(&last).unwrap();
+    bytes[80] ^= 1;
+    fs::write(changed.join(name), bytes).unwrap();
+    assert!(matches!(found(&changed)[..], [Finding::Damaged(Damage { kind: DamageKind::Entry, .. })]));
+
+    let cut = house.copy("cut");
+    fs::remove_file(cut.join(name)).unwrap();
+    assert!(matches!(found(&cut)[..], [Finding::Truncated { signed: ENTRIES, .. }]));
+
+    // Another history of the same length, whole in itself.
+    let mut other = payloads();
+    other[0] = b"not what was written".to_vec();
+    let forged = forge(&house, "forged", &other, 10);
+    fs::copy(house.dir().join("checkpoint"), forged.join("checkpoint")).unwrap();
+    assert!(matches!(found(&forged)[..], [Finding::Contradicted { .. }]));
+
+    let stranger = House::new();
+    let seen = tail(&house.dir(), &stranger.key()).unwrap();
+    assert!(matches!(seen.findings[..], [Finding::Checkpoint { .. }]) && seen.signed_entries.is_none());
+    assert!(matches!(tail(&house.path("."), &house.key()), Err(VerifyError::NoLedger)));
 }

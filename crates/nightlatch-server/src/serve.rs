@@ -7,6 +7,7 @@ use crate::{
     config::{self, Config, secrets::LoadedKey},
     logging,
     site::{Site, SiteError},
+    tls,
 };
 use std::{
     fs,
@@ -44,12 +45,21 @@ pub(crate) fn load(text: &str, file: &Path) -> Result<(Config, Vec<LoadedKey>), 
         eprint!("{}", reading.findings.render(false));
     }
     let config = reading.config.ok_or(Stop::No)?;
-    let keys = config.read_secrets(&|path| fs::read_to_string(path), &|name| std::env::var(name).ok());
-    let keys = keys.map_err(|wrong| {
-        let all: Vec<String> = wrong.iter().map(ToString::to_string).collect();
-        Stop::Unreachable(all.join("; "))
-    })?;
+    let keys = files_beside(&config)?;
     Ok((config, keys))
+}
+
+/// Reads the secrets and certificates that the configuration points at, and says everything that is wrong with them.
+pub(crate) fn files_beside(config: &Config) -> Result<Vec<LoadedKey>, Stop> {
+    let keys = config.read_secrets_here();
+    let secrets = keys.as_ref().err().into_iter().flatten();
+    let mut wrong: Vec<String> = secrets.map(ToString::to_string).collect();
+    let certificates = config.listen.tls.iter().filter_map(|files| tls::load_one(files).err());
+    wrong.extend(certificates.map(|error| error.to_string()));
+    match keys {
+        Ok(keys) if wrong.is_empty() => Ok(keys),
+        _ => Err(Stop::Unreachable(wrong.join("; "))),
+    }
 }
 
 /// Runs a site on every core of this machine.

@@ -273,13 +273,17 @@ fn limits(of: &config::limits::Limits) -> nightlatch_http::Limits {
 /// How many clients fit: each may take a descriptor of ours and one towards an application, and the ledger, the API and the index need theirs
 /// whatever clients do. Asks the operating system for all the descriptors it would give.
 fn connections_most() -> usize {
-    const OURS: u64 = 768;
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
         let _ = setrlimit(Resource::Nofile, limit);
     }
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    connections_within(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
+}
+
+/// How many clients fit into so many descriptors.
+pub(crate) fn connections_within(descriptors: u64) -> usize {
+    const OURS: u64 = 768;
     let most = (descriptors.saturating_sub(OURS) / 2).clamp(64, 100_000);
     usize::try_from(most).unwrap_or(usize::MAX)
 }

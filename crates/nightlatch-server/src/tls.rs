@@ -114,6 +114,11 @@ pub(crate) fn acceptor(certificates: &Arc<Certificates>) -> Result<TlsAcceptor, 
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
+/// Reads one certificate and its key, as the gateway would.
+pub(crate) fn load_one(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
+    load(files, &aws_lc_rs::default_provider())
+}
+
 fn load(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
     let pem = |path: &PathBuf| {
         let path = path.clone();
@@ -139,7 +144,8 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-fn is_for(certificate: &CertifiedKey, name: &ServerName<'_>) -> bool {
+/// Whether a certificate is for this name.
+pub(crate) fn is_for(certificate: &CertifiedKey, name: &ServerName<'_>) -> bool {
     let end_entity = certificate.cert.first().map(webpki::EndEntityCert::try_from);
     matches!(end_entity, Some(Ok(end_entity)) if end_entity.verify_is_valid_for_subject_name(name).is_ok())
 }

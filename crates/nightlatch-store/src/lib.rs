@@ -38,5 +38,5 @@ pub use dir::{BACKUP_MARK, DataDir, OpenDataDirError};
 pub use file::{FileError, OpenToOthers};
 pub use keys::{KeyError, Keys, SecretKey};
 pub use people::{NotAPseudonym, OpenPeopleError, People, Person, Pseudonym, PseudonymError};
-pub use reservation::{LoadReservationError, Reservation, ReservationFile};
+pub use reservation::{LoadReservationError, PeekReservationError, Reservation, ReservationFile};
 pub use slots::{Slots, Words};

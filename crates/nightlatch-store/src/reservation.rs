@@ -65,6 +65,17 @@ pub enum LoadReservationError {
     },
 }
 
+/// Why looking at the reservation did not tell it.
+#[derive(Debug, thiserror::Error)]
+pub enum PeekReservationError {
+    /// What is there cannot be told.
+    #[error(transparent)]
+    Load(#[from] LoadReservationError),
+    /// The operating system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
 #[derive(Debug)]
 enum Held {
     /// There is no file: nothing was ever reserved.
@@ -100,18 +111,27 @@ impl ReservationFile {
         file.sync_all().map_err(failed("sync", &path))?;
         file::sync_dir(file::parent(&path))?;
 
-        let mut newest: Option<(Record, u64)> = None;
-        for place in [0, 1] {
-            let Some(record) = read(&file, place).map_err(failed("read", &path))? else { continue };
-            if newest.is_none_or(|(other, _)| record.sequence > other.sequence) {
-                newest = Some((record, place));
-            }
-        }
+        let newest = newest(&file).map_err(failed("read", &path))?;
         let held = match newest {
             Some((record, place)) => Held::Newest { file, record, place },
             None => Held::Damaged,
         };
         Ok(ReservationFile { path, held })
+    }
+
+    /// The newest reservation in the file at `path`, for whoever only looks, also while another process stores; none if
+    /// there is no file. Writes and syncs nothing, so what it says need not outlive a power cut.
+    pub fn peek(path: impl AsRef<Path>) -> Result<Option<Reservation>, PeekReservationError> {
+        let path = path.as_ref();
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("open", path)(error).into()),
+        };
+        match newest(&file).map_err(failed("read", path))? {
+            Some((record, _)) => Ok(Some(record.reservation)),
+            None => Err(LoadReservationError::Damaged { path: path.to_owned() }.into()),
+        }
     }
 
     /// The newest reservation that is stored; none if there never was one.
@@ -152,6 +172,18 @@ impl ReservationFile {
         }
         Ok(())
     }
+}
+
+/// The newer of the records that are whole, and which of the two places it is in.
+fn newest(file: &File) -> std::io::Result<Option<(Record, u64)>> {
+    let mut newest: Option<(Record, u64)> = None;
+    for place in [0, 1] {
+        let Some(record) = read(file, place)? else { continue };
+        if newest.is_none_or(|(other, _)| record.sequence > other.sequence) {
+            newest = Some((record, place));
+        }
+    }
+    Ok(newest)
 }
 
 /// The record in `place`, unless it is not whole.

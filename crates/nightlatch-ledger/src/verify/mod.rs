@@ -13,11 +13,13 @@
 mod claims;
 mod report;
 mod segments;
+mod tail;
 mod tiles;
 
 use std::{io, path::Path};
 
 pub use report::{Anchor, AnchoredBy, CheckpointSource, Finding, Form, Report};
+pub use tail::{Tail, tail};
 
 use crate::{
     files::{self, CHECKPOINT},

@@ -37,6 +37,7 @@ pub(crate) use host::CameInOn;
 pub(crate) use key::ApiKeys;
 pub(crate) use openapi::document as openapi_document;
 pub(crate) use problem::reference_markdown as problems_markdown;
+pub(crate) use record::Head;
 
 use crate::index::Index;
 use axum::{

@@ -26,13 +26,13 @@ const KEY_VARIABLE: &str = "NIGHTLATCH_KEY";
 pub(super) struct Client {
     runtime: Runtime,
     authority: String,
-    key: String,
+    key: Option<String>,
 }
 
 impl Client {
     /// The server and key that the arguments name.
     pub(super) fn of(args: &AdminArgs) -> Result<Client, Stop> {
-        let authority = authority(&args.admin)?;
+        let mut client = Client::without_key(&args.admin)?;
         let key = match &args.key_file {
             Some(file) => std::fs::read_to_string(file).map_err(|error| {
                 Stop::Unreachable(format!("the key file `{}` cannot be read: {error}", file.display()))
@@ -49,11 +49,32 @@ impl Client {
                 "the API key is empty, or has spaces or other characters in it that no key has".to_owned(),
             ));
         }
+        client.key = Some(key);
+        Ok(client)
+    }
+
+    /// The server at this address, for what needs no key.
+    pub(super) fn without_key(url: &str) -> Result<Client, Stop> {
+        let authority = authority(url)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Stop::Unreachable(format!("the operating system refused: {error}")))?;
-        Ok(Client { runtime, authority, key })
+        Ok(Client { runtime, authority, key: None })
+    }
+
+    /// Asks for a page of health, and reads the answer whatever its status is.
+    pub(super) fn probe(&self, path: &str) -> Result<(StatusCode, String), Stop> {
+        self.run(async {
+            let asking = async {
+                let response = self.exchange(Method::GET, path, None).await?;
+                let status = response.status();
+                let bytes = to_bytes(response.into_body(), ANSWER_BYTES_MOST).await;
+                let bytes = bytes.map_err(|_| self.unreachable("broke off its answer"))?;
+                Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
+            };
+            timeout(ANSWER_WAIT, asking).await.map_err(|_| self.unreachable("took too long"))?
+        })
     }
 
     /// Asks, and reads the whole answer as JSON.
@@ -83,6 +104,16 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response<Body>, Stop> {
+        let response = self.exchange(method, path, body).await?;
+        if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response<Body>, Stop> {
         let stream = timeout(CONNECT_WAIT, TcpStream::connect(&self.authority)).await;
         let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(|error| {
             Stop::Unreachable(format!(
@@ -96,11 +127,10 @@ impl Client {
             // What goes wrong here is seen by whoever reads the answer.
             let _ = connection.await;
         });
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, &self.authority)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.key));
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, &self.authority);
+        if let Some(key) = &self.key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -108,8 +138,7 @@ impl Client {
         let request = request.body(body).map_err(|_| Stop::Usage("this cannot be asked for".to_owned()))?;
         let response =
             sender.send_request(request).await.map_err(|_| self.unreachable("closed the connection"))?;
-        let response = response.map(Body::new);
-        if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
+        Ok(response.map(Body::new))
     }
 
     /// What a refusal means for the caller of this program.

@@ -1,15 +1,15 @@
-//! `nightlatch config check`: everything that is wrong with a file, at once.
+//! `nightlatch config check`: everything that is wrong with a file, at once; and then what it points at, as `serve` reads it.
 
 use super::out::{Done, Out, Stop};
-use crate::config;
+use crate::{config, serve};
 use std::{
     fs,
     io::{self, IsTerminal as _},
     path::Path,
 };
 
-/// Checks the file and says what was found.
-pub(super) fn run(out: Out, file: &Path) -> Done {
+/// Checks the file and says what was found; unless `file_only`, also whether its secrets and certificates can be used here.
+pub(super) fn run(out: Out, file: &Path, file_only: bool) -> Done {
     let text = fs::read_to_string(file).map_err(|error| match error.kind() {
         io::ErrorKind::InvalidData => Stop::Refused(format!("`{}` is not text in UTF-8", file.display())),
         _ => Stop::Unreachable(format!("`{}` cannot be read: {error}", file.display())),
@@ -21,9 +21,15 @@ pub(super) fn run(out: Out, file: &Path) -> Done {
     } else {
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         out.text(&findings.render(colour))?;
-        if reading.config.is_some() {
-            out.line(format_args!("{}: can be used", file.display()))?;
-        }
     }
-    if reading.config.is_some() { Ok(()) } else { Err(Stop::No) }
+    let config = reading.config.ok_or(Stop::No)?;
+    if !file_only {
+        serve::files_beside(&config)?;
+    }
+    match (out.json, file_only) {
+        (true, _) => Ok(()),
+        (false, false) => out.line(format_args!("{}: can be used", file.display())),
+        (false, true) => out
+            .line(format_args!("{}: has no mistake; secrets and certificates were not read", file.display())),
+    }
 }

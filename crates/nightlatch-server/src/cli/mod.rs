@@ -8,6 +8,7 @@ mod anchor_file;
 mod backup;
 mod client;
 mod config_check;
+mod doctor;
 mod ledger_anchor;
 mod ledger_export;
 mod ledger_prove;
@@ -58,6 +59,11 @@ enum Command {
     /// Check, prove, anchor, follow and export the record
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Look for what is in the way of a start, of enforcing or of the record, and say what to do
+    ///
+    /// Before the first start, beside a running server, or after an incident; run it as the server's user. It changes nothing.
+    /// Exits with 1 if something is wrong. What cannot be seen from here is said to be not looked at, and never counts as good.
+    Doctor(doctor::DoctorArgs),
     /// Copy everything that a data directory remembers to another directory, also beside a running server
     ///
     /// What was copied is verified. The backup holds the key that signs the record, and names of people.
@@ -96,10 +102,14 @@ enum Command {
 enum ConfigCommand {
     /// Say everything that is wrong with a file, each mistake with its line, column and what to do
     ///
-    /// Opens no other file and no connection, so it says the same on every machine. Exits with 1 if the file would be refused.
+    /// Then reads the secrets and certificates that it points at, as `serve` does. Exits with 1 if the file would be refused, with 3 if
+    /// something that it points at cannot be used here. Nothing is connected to.
     Check {
         /// The configuration file
         file: PathBuf,
+        /// Open no other file, to say the same on every machine: where the secrets are not
+        #[arg(long)]
+        file_only: bool,
     },
 }
 
@@ -306,7 +316,8 @@ pub fn main() -> ExitCode {
     let done = match command {
         Command::Demo(args) => crate::demo::run(&args),
         Command::Serve(args) => crate::serve::run(&args),
-        Command::Config(ConfigCommand::Check { file }) => config_check::run(out, &file),
+        Command::Config(ConfigCommand::Check { file, file_only }) => config_check::run(out, &file, file_only),
+        Command::Doctor(args) => doctor::run(out, &args),
         Command::Session(command) => session(out, command),
         Command::Subject(command) => subject(out, command),
         Command::Ledger(command) => ledger(out, command),

@@ -91,7 +91,7 @@ pub(super) static SECTION: Section = Section {
 pub(super) static TLS: Section = Section {
     path: "listen.tls",
     header: "listen.tls = { cert = \"..\", key = \"..\" }",
-    about: "One certificate. The check does not open the files.",
+    about: "One certificate.",
     keys: &[
         Key {
             name: "cert",

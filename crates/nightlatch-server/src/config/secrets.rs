@@ -85,6 +85,11 @@ pub(crate) enum SecretError {
 }
 
 impl Config {
+    /// Loads them from the files and the environment of this process.
+    pub(crate) fn read_secrets_here(&self) -> Result<Vec<LoadedKey>, Vec<SecretError>> {
+        self.read_secrets(&|path| std::fs::read_to_string(path), &|name| std::env::var(name).ok())
+    }
+
     /// Loads the secret of every API key, or says everything that is wrong with them.
     ///
     /// `file` reads a file whole; `env` answers for an environment variable.

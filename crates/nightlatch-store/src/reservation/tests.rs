@@ -123,3 +123,15 @@ proptest! {
         prop_assert_eq!(decode(&encode(&record)), Some(record));
     }
 }
+
+#[test]
+fn whoever_only_looks_sees_the_newest_and_changes_nothing() {
+    let (_temp, path) = temp();
+    assert_eq!(ReservationFile::peek(&path).unwrap(), None);
+    assert!(!path.exists());
+    let before = stored(&path, 3);
+    assert_eq!(ReservationFile::peek(&path).unwrap(), Some(reservation(3)));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    fs::write(&path, vec![0; before.len()]).unwrap();
+    assert!(matches!(ReservationFile::peek(&path), Err(PeekReservationError::Load(_))));
+}
