@@ -17,8 +17,6 @@ use std::{
 /// No thread sleeps longer than this: a wall clock that stepped is noticed by then.
 const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 const UPKEEP_EVERY: Duration = Duration::from_millis(500);
-/// The niceness of what others need not wait for: about a tenth of their share of a busy processor (sched(7)).
-const BEHIND_OTHERS: i32 = 10;
 /// After a failed write, before the next try.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -119,11 +117,9 @@ fn keep_up(engine: &Engine, stopping: &AtomicBool) {
     }
 }
 
-/// Apart from upkeep, because to write a million sessions down takes seconds, and activity is to be on disk within one. And behind
-/// everybody else: what comes of a late snapshot is a longer start, and what comes of a late end is a session that lives too long.
+/// Apart from upkeep, because to write a million sessions down takes seconds, and activity is to be on disk within one. Not niced:
+/// it takes the table's lock for a page at a time, and whoever admits a session, and tells of ends next, would wait behind it.
 fn keep_snapshots(engine: &Engine, stopping: &AtomicBool) {
-    // With no process named, Linux takes it for the calling thread (setpriority(2)). Where it refuses, snapshots are only in the way.
-    let _ = rustix::process::setpriority_process(None, BEHIND_OTHERS);
     while !stopping.load(SeqCst) {
         engine.snapshot_if_due();
         thread::park_timeout(UPKEEP_EVERY);
