@@ -35,6 +35,15 @@ pub(crate) fn in_folder(folder: &str, program: &str, arguments: &[&str]) -> Resu
     run(Command::new(program).args(arguments).current_dir(root().join(folder)))
 }
 
+/// Runs a program in the root of the checkout with these variables set.
+pub(crate) fn program_with(
+    program: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Result<(), String> {
+    run(Command::new(program).args(arguments).envs(variables.iter().copied()))
+}
+
 /// Whether a program can be started.
 pub(crate) fn has(program: &str) -> bool {
     // Not every program knows the question (nginx does not); that it runs is answer enough.

@@ -22,6 +22,9 @@ pub(crate) fn run() -> Result<(), String> {
     if let Err(missing) = tools::autobahn() {
         println!("Autobahn's WebSocket suite: NOT RUN, {missing}");
     }
+    if let Err(missing) = witness() {
+        println!("a witness that is not ours: NOT RUN, {missing}");
+    }
     tools::npm_ci("examples/brokerage")?;
     tools::npm_ci("tests/clients")?;
 
@@ -36,6 +39,12 @@ pub(crate) fn run() -> Result<(), String> {
     in_folder("tests/clients", "npm", &["test"])?;
     // And killed, round after round, under load: about a minute.
     in_folder("tests/clients", "node", &["crash/loop.js", "40"])
+}
+
+/// What cosigns the ledger's checkpoints: `litewitness`, which has its key from an agent of OpenSSH's.
+fn witness() -> Result<(), String> {
+    tools::apt("ssh-agent", "openssh-client")?;
+    tools::go_install("filippo.io/torchwood/cmd/litewitness", "v0.9.0")
 }
 
 /// All of Autobahn's WebSocket suite.

@@ -75,6 +75,20 @@ pub(crate) fn autobahn() -> Result<(), String> {
     in_folder("", &interpreter, &install)
 }
 
+/// A command of a Go module, of this version, in `target/tools`. By the Go that is there: no other is fetched for it.
+pub(crate) fn go_install(command: &str, version: &str) -> Result<(), String> {
+    let folder = root().join("target/tools");
+    let name = command.rsplit('/').next().unwrap_or(command);
+    if folder.join(name).is_file() {
+        return Ok(());
+    }
+    let go = ["go", "/usr/local/go/bin/go"].into_iter().find(|go| has(go));
+    let go = go.ok_or("there is no `go`; install it (https://go.dev/doc/install)")?;
+    let folder = folder.display().to_string();
+    let variables = [("GOBIN", folder.as_str()), ("GOTOOLCHAIN", "local")];
+    run::program_with(go, &["install", &format!("{command}@{version}")], &variables)
+}
+
 /// Whether a program is there, among those for everybody or those for servers.
 fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
