@@ -20,6 +20,7 @@ use crate::{
 };
 
 const SIZE_DIGITS: usize = 20;
+const LOOKED_AT_MOST: usize = 256;
 
 /// The cosigned checkpoints of one ledger.
 #[derive(Clone, Debug)]
@@ -68,13 +69,14 @@ impl Cosigned {
         signed.map(Some).map_err(|source| CosignedError::Foreign { size, source })
     }
 
-    /// The largest one that this witness cosigned, and when it says it did, in seconds since 1970-01-01 UTC.
+    /// The largest one that this witness cosigned, and when it says it did, in seconds since 1970-01-01 UTC. Looked for among the 256
+    /// largest: a witness that has cosigned none of these can be asked what it goes on from.
     ///
     /// # Errors
     ///
     /// See [`CosignedError`].
     pub fn newest_by(&self, witness: &VerifierKey) -> Result<Option<(SignedCheckpoint, u64)>, CosignedError> {
-        for size in sizes(&self.dir)?.into_iter().rev() {
+        for size in sizes(&self.dir)?.into_iter().rev().take(LOOKED_AT_MOST) {
             let Some(signed) = self.read(size)? else { continue };
             if let Some(unix_seconds) =
                 signed.witnessed_by(witness).ok().and_then(|signed| signed.unix_seconds)

@@ -184,6 +184,22 @@ fn on_the_record_what_is_left_of_a_crash_and_what_others_put_there_is_passed_ove
 }
 
 #[test]
+fn what_a_witness_cosigned_last_is_not_looked_for_in_every_file_there_is() {
+    let house = House::new();
+    let (gone, busy) = (Witness::new("witness.example/gone"), Witness::new("witness.example/busy"));
+    let ledger = house.open(SEGMENT_BYTES);
+    let keep = |witness: &Witness, size| {
+        fill(&ledger, size, 1);
+        ledger.cosigned().keep(&witness.cosign(&ledger.checkpoint().unwrap(), 1_000).0).unwrap();
+        let newest = |of: &Witness| ledger.cosigned().newest_by(&of.key()).unwrap();
+        [newest(&gone), newest(&busy)].map(|newest| newest.map(|(signed, _)| signed.checkpoint().size))
+    };
+    assert_eq!(keep(&gone, 1), [Some(1), None]);
+    let ends = (2..=257).map(|size| keep(&busy, size)).collect::<Vec<_>>();
+    assert_eq!(ends[254..], [[Some(1), Some(256)], [None, Some(257)]]);
+}
+
+#[test]
 fn on_the_record_two_who_keep_at_once_lose_nothing_of_each_other() {
     let house = House::new();
     let ledger = house.open(SEGMENT_BYTES);

@@ -293,6 +293,13 @@ fn a_file_is_replaced_only_by_what_continues_it() {
         assert!(said.err.contains(words), "{words}: {}", said.err);
     }
 
+    // What could never be a place for it is said before anybody is asked.
+    for (place, words) in [("data/ledger/kept", "lies in the ledger itself"), ("..", "is no file")] {
+        let (said, seen) = house.anchor(vec![Act::Cosign], &["--file", place]);
+        assert_eq!((said.code, seen.len()), (2, 0), "{place}: {}{}", said.out, said.err);
+        assert!(said.err.contains(words), "{place}: {}", said.err);
+    }
+
     fs::write(&file, "a shopping list\n").unwrap();
     let rows = [
         (&["--data", "data", "--file", "kept"][..], 1, "no checkpoint of this ledger"),

@@ -6,43 +6,61 @@
 use super::{out::Stop, vault::Vault};
 use nightlatch_ledger::{Cosigned, SignedCheckpoint, prove_consistency_of_files};
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     path::Path,
 };
 
-/// Writes the checkpoint with every cosignature that is kept of it.
-pub(super) fn write(vault: &Vault, newest: &SignedCheckpoint, file: &Path) -> Result<SignedCheckpoint, Stop> {
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Stop::Unreachable(format!("`{}` cannot be written: {error}", file.display()))
-    };
-    let name =
-        file.file_name().ok_or_else(|| Stop::Usage(format!("--file `{}` is no file", file.display())))?;
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let (inside, ledger) = (folder.canonicalize(), vault.dir.canonicalize());
-    if inside.map_err(|error| unreadable(&error))?.starts_with(ledger.map_err(|error| unreadable(&error))?) {
-        return Err(Stop::Usage(format!(
-            "--file `{}` lies in the ledger itself, where it anchors nothing; name one out of its reach",
-            file.display()
-        )));
+/// A file that a checkpoint may be written to.
+pub(super) struct Place<'a> {
+    /// As it was named.
+    pub(super) file: &'a Path,
+    folder: &'a Path,
+    name: &'a OsStr,
+}
+
+impl<'a> Place<'a> {
+    /// The place that was named. [`Stop::Usage`] for one that could never be written to: no file, or in the ledger itself.
+    pub(super) fn of(vault: &Vault, file: &'a Path) -> Result<Place<'a>, Stop> {
+        let name =
+            file.file_name().ok_or_else(|| Stop::Usage(format!("--file `{}` is no file", file.display())))?;
+        let folder = match file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let real = |folder: &Path| folder.canonicalize().map_err(|error| unwritable(file, &error));
+        if real(folder)?.starts_with(real(&vault.dir)?) {
+            return Err(Stop::Usage(format!(
+                "--file `{}` lies in the ledger itself, where it anchors nothing; name one out of its reach",
+                file.display()
+            )));
+        }
+        Ok(Place { file, folder, name })
     }
+}
+
+/// Writes the checkpoint with every cosignature that is kept of it.
+pub(super) fn write(
+    vault: &Vault,
+    newest: &SignedCheckpoint,
+    to: &Place<'_>,
+) -> Result<SignedCheckpoint, Stop> {
+    let Place { file, folder, name } = *to;
     let mut whole = newest.clone();
     let cosigned = Cosigned::of(&vault.dir, &vault.key).read(newest.checkpoint().size);
-    if let Some(kept) = cosigned.map_err(|error| unreadable(&error))? {
+    if let Some(kept) = cosigned.map_err(|error| unwritable(file, &error))? {
         whole = merged(&whole, &kept, file)?;
     }
     match fs::read_to_string(file) {
         Ok(note) => whole = continued(vault, &whole, &note, file)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(unreadable(&error)),
+        Err(error) => return Err(unwritable(file, &error)),
     }
     let mut draft = name.to_owned();
     draft.push(".new");
     let draft = folder.join(draft);
-    replace(folder, &draft, file, whole.note().as_bytes()).map_err(|error| unreadable(&error))?;
+    replace(folder, &draft, file, whole.note().as_bytes()).map_err(|error| unwritable(file, &error))?;
     Ok(whole)
 }
 
@@ -89,6 +107,10 @@ fn merged(one: &SignedCheckpoint, other: &SignedCheckpoint, file: &Path) -> Resu
 
 fn not_continued(file: &Path, what: &str) -> Stop {
     Stop::Refused(format!("`{}` is left as it is: the ledger does not continue it: {what}", file.display()))
+}
+
+fn unwritable(file: &Path, error: &dyn std::fmt::Display) -> Stop {
+    Stop::Unreachable(format!("`{}` cannot be written: {error}", file.display()))
 }
 
 /// A reader, and a crash, meet the old file or the new one.

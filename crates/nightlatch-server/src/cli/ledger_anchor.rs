@@ -5,7 +5,7 @@
 //! no; that a witness cannot be reached is not.
 
 use super::{
-    anchor_file,
+    anchor_file::{self, Place},
     out::{Done, Out, Stop},
     vault::Vault,
 };
@@ -57,6 +57,10 @@ pub(super) fn run(out: Out, order: &Order) -> Done {
     let vault = Vault::of(&data, None)?;
     // Also before a witness is asked, so that one command says what is wrong with the ledger itself.
     newest(&vault)?;
+    let to = order.file.as_deref().map(|file| Place::of(&vault, file));
+    if let Some(Err(Stop::Usage(wrong))) = to {
+        return Err(Stop::Usage(wrong));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -71,10 +75,13 @@ pub(super) fn run(out: Out, order: &Order) -> Done {
     }
     // A name that is still being looked up would be waited for otherwise.
     runtime.shutdown_background();
-    if let Some(file) = &order.file {
+    if let Some(to) = to {
         // What a witness said is not lost behind what is wrong with the file.
-        match newest(&vault).and_then(|newest| anchor_file::write(&vault, &newest, file)) {
-            Ok(written) => say_file(out, file, &written)?,
+        let written = to.and_then(|to| {
+            anchor_file::write(&vault, &newest(&vault)?, &to).map(|written| (to.file, written))
+        });
+        match written {
+            Ok((file, written)) => say_file(out, file, &written)?,
             Err(Stop::Refused(what)) => contradicted.push(what),
             Err(Stop::Unreachable(what)) => failed.push(what),
             Err(stop) => return Err(stop),

@@ -115,16 +115,20 @@ impl Ledger {
     }
 }
 
+/// Does not repeat what it refuses: it may be the private key, pasted in the public one's place.
 fn key(text: &str) -> Result<VerifierKey, Mistake> {
-    let bad = |what: String| {
-        Mistake::new(Code::BadWitnessKey, format!("`{}` cannot be a witness's key: {what}", quoted(text)))
-    };
-    let key: VerifierKey = text.parse().map_err(|error| bad(format!("{error}")))?;
+    let bad =
+        |what: &str| Mistake::new(Code::BadWitnessKey, format!("this cannot be a witness's key: {what}"));
+    if text.contains("PRIVATE") {
+        let hint = "write the public one, which has no `PRIVATE+KEY+` before its name; whoever runs the witness needs a new pair, as this one has been read";
+        return Err(bad("it is a private one").hint(hint));
+    }
+    let key: VerifierKey = text.parse().map_err(|error| bad(&format!("{error}")))?;
     match key.kind() {
         KeyKind::Witness => Ok(key),
         KeyKind::Log => {
             let hint = "ask whoever runs the witness for its verifier key; the part behind the last `+` begins with `B`";
-            Err(bad("it is the key of a log".to_owned()).hint(hint))
+            Err(bad("it is the key of a log").hint(hint))
         }
     }
 }

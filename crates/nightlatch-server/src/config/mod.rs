@@ -22,6 +22,7 @@ mod between;
 pub(crate) mod code;
 pub(crate) mod duration;
 pub(crate) mod finding;
+mod hidden;
 pub(crate) mod identity;
 mod key;
 pub(crate) mod ledger;

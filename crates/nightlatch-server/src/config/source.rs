@@ -1,15 +1,16 @@
 //! From byte spans to lines that may be shown.
 //!
 //! The check quotes the offending line, and its output ends up in terminals, tickets and build logs. So this is the
-//! one place where text of the file becomes text of a message, and it does two things on the way: values of keys that
-//! sound like secrets are left out (people do write them inline; that is the mistake being reported), and control
-//! characters are replaced, so that a file cannot drive the terminal of the person who checks it.
+//! one place where text of the file becomes text of a message, and it does two things on the way: secrets are left out
+//! (`hidden` knows which), and control characters are replaced, so that a file cannot drive the terminal of the person
+//! who checks it.
 
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::finding::Place;
+use super::hidden;
 
 /// The text of the file, and which parts of it are not to be quoted.
 pub(super) struct Source<'a> {
@@ -18,15 +19,9 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// `tree` is what could be parsed of `text`. Where that is not all (`broken`), the tree cannot be trusted to know
-    /// every value, and lines that look like a secret's are hidden as well.
+    /// `tree` is what could be parsed of `text`; `broken` says that it is not all.
     pub(super) fn new(text: &'a str, tree: &DeTable<'_>, broken: bool) -> Self {
-        let mut hidden = Vec::new();
-        hide_in_table(tree, "", &mut hidden);
-        if broken {
-            hide_in_lines(text, &mut hidden);
-        }
-        Self { text, hidden }
+        Self { text, hidden: hidden::parts(text, tree, broken) }
     }
 
     /// The line on which `span` begins, and where on it.
@@ -81,64 +76,6 @@ fn printable(c: char) -> char {
     }
 }
 
-fn hide_in_table(table: &DeTable<'_>, parent: &str, hidden: &mut Vec<Range<usize>>) {
-    for (key, value) in table.iter() {
-        // `key` beside `cert` names a file, and that of a witness is public.
-        let secret = !matches!(parent, "tls" | "witness") && sounds_secret(key.get_ref());
-        // What is not the name of a variable may be what the variable should hold.
-        let variable = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let text = value.get_ref().as_str();
-        let pasted = key.get_ref().ends_with("_env") && !text.is_none_or(variable);
-        let secret = secret || pasted;
-        hide_in_value(value.get_ref(), value.span(), key.get_ref(), secret, hidden);
-    }
-}
-
-fn hide_in_value(
-    value: &DeValue<'_>,
-    span: Range<usize>,
-    key: &str,
-    secret: bool,
-    hidden: &mut Vec<Range<usize>>,
-) {
-    match value {
-        DeValue::Table(table) => hide_in_table(table, key, hidden),
-        DeValue::Array(items) => {
-            for item in items.iter() {
-                hide_in_value(item.get_ref(), item.span(), key, secret, hidden);
-            }
-        }
-        _ if secret => hidden.push(span),
-        _ => {}
-    }
-}
-
-fn hide_in_lines(text: &str, hidden: &mut Vec<Range<usize>>) {
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let mut from = 0;
-        while let Some(equals) = line.get(from..).and_then(|rest| rest.find('=')) {
-            let equals = from + equals;
-            let name = line.get(from..equals).unwrap_or_default();
-            let name = name.rsplit(['.', '{', ',', '[']).next().unwrap_or_default();
-            if sounds_secret(name.trim().trim_matches(['"', '\''])) {
-                hidden.push(start + equals + 1..start + line.len());
-                break;
-            }
-            from = equals + 1;
-        }
-        start += line.len();
-    }
-}
-
-fn sounds_secret(key: &str) -> bool {
-    const WORDS: [&str; 5] = ["key", "secret", "password", "passwd", "token"];
-    let key = key.to_ascii_lowercase();
-    WORDS.iter().any(|word| {
-        key.strip_suffix(word).is_some_and(|front| front.is_empty() || front.ends_with(['_', '-']))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +119,34 @@ mod tests {
     #[test]
     fn the_key_of_a_certificate_is_a_file_name_and_is_shown() {
         assert_eq!(shown("tls = { key = 'k.pem' }", "tls"), "1:1\ntls = { key = 'k.pem' }\n^^^");
+    }
+
+    #[test]
+    fn what_is_public_by_its_form_is_shown_and_what_was_pasted_in_its_place_is_not() {
+        let secret = "h0UshH0UsHhOushHoUsh+hous/h0UshH0UsHhOushHo=";
+        let public = "witness.example/w1+04d2d833+BD1AF8PoQ4lakrcKp00bfrycmCzPLsSWjMDNVfEq9GYM";
+        let private = "PRIVATE+KEY+witness.example/w1+04d2d833+AT1AF8PoQ4lakrcKp00bfrycmCzPLsSWjMDNVfEq9GYM";
+        for (key, value, is_shown) in [
+            ("ledger.witness = [{ key", public, true),
+            ("ledger.witness = [{ key", private, false),
+            ("ledger.witness = [{ key", secret, false),
+            ("ledger.witness = [{ key", &public.replace('D', "E"), false),
+            ("listen.tls = [{ key", "/etc/ssl/private/desk.example.com.pem", true),
+            ("listen.tls = [{ key", "tls/key", true),
+            ("listen.tls = [{ key", secret, false),
+            ("listen.tls = [{ key", r"-----BEGIN PRIVATE KEY-----\nhush.\n", false),
+            ("x = [{ key_file", "secrets/trading-backend-production", true),
+            ("x = [{ apikey", "hush", false),
+            ("x = [{ keys", "hush", false),
+            ("x = [{ private", "hush", false),
+            ("x = [{ Secret-Value", "hush", false),
+            ("x = [{ monday", "hush", true),
+        ] {
+            let text = format!("{key} = \"{value}\" }}]");
+            let found = shown(&text, "}]");
+            assert_eq!(found.contains(value), is_shown, "{found}");
+            assert_eq!(found.contains('…'), !is_shown, "{found}");
+        }
     }
 
     #[test]

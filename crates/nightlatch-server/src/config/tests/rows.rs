@@ -692,6 +692,32 @@ fn api_keys() {
 }
 
 #[test]
+fn witnesses() {
+    const KEY: &str = "witness.example/w1+04d2d833+BD1AF8PoQ4lakrcKp00bfrycmCzPLsSWjMDNVfEq9GYM";
+    const FORM: &str =
+        r#"for example: `key = "witness.example/w1+04d2d833+BD1AF8PoQ4lakrcKp00bfrycmCzPLsSWjMDNVfEq9GYM"`"#;
+    let private = "PRIVATE+KEY+witness.example/w1+04d2d833+AZ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g";
+    let log = "example.com/log+cc714670+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
+    let turned = KEY.replace("GYM", "GYN");
+    for (key, expected) in [
+        (
+            private,
+            "it is a private one | write the public one, which has no `PRIVATE+KEY+` before its name; whoever runs the witness needs a new pair, as this one has been read".to_owned(),
+        ),
+        ("nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=", format!("not a verifier key: want `name+id+base64` | {FORM}")),
+        (&turned, format!("the key id does not belong to this name and key | {FORM}")),
+        (
+            log,
+            "it is the key of a log | ask whoever runs the witness for its verifier key; the part behind the last `+` begins with `B`".to_owned(),
+        ),
+    ] {
+        check(FULL, KEY, key, &[&format!("76:7 bad-witness-key | this cannot be a witness's key: {expected}")]);
+        let shown = read(&FULL.replacen(KEY, key, 1)).findings.render(false);
+        assert_eq!(shown.contains(key), key == log, "only what is public is shown: {shown}");
+    }
+}
+
+#[test]
 fn limits() {
     check(
         FULL,
