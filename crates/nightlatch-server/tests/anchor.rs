@@ -2,39 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use nightlatch_ledger::{KeyKind, Ledger, Options, Signer, VerifierKey};
+mod witness;
+
+use nightlatch_ledger::{Ledger, Options, Signer};
 use std::{
     fs,
-    io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, Mutex},
-    thread,
-    time::Duration,
 };
-
-const NAME: &str = "witness.example/w";
+use witness::{Act, NAME, Witness, authority, server};
 
 /// A folder with a configuration and a ledger that nobody has open.
 struct House {
     folder: tempfile::TempDir,
-    witness: Arc<Ed25519KeyPair>,
-}
-
-/// What a witness does when it is asked.
-#[derive(Clone)]
-enum Act {
-    /// 200 with a cosignature over what it was sent.
-    Cosign,
-    /// 200 with a cosignature over something else.
-    CosignOther,
-    /// This status, type and body.
-    Say(u16, &'static str, String),
-    /// Nothing, and keeps the connection.
-    Hang,
+    witness: Witness,
 }
 
 struct Said {
@@ -45,10 +26,7 @@ struct Said {
 
 impl House {
     fn new(entries: u64) -> House {
-        let house = House {
-            folder: tempfile::tempdir().unwrap(),
-            witness: Arc::new(Ed25519KeyPair::generate().unwrap()),
-        };
+        let house = House { folder: tempfile::tempdir().unwrap(), witness: Witness::new() };
         fs::create_dir_all(house.path("data/keys")).unwrap();
         let signer = Signer::create(&house.path("data/keys/ledger.key"), "house.example/ledger").unwrap();
         fs::write(house.path("data/keys/ledger.vkey"), format!("{}\n", signer.verifier())).unwrap();
@@ -82,60 +60,21 @@ impl House {
         self.fill(entries, "another entry");
     }
 
-    fn key(&self) -> VerifierKey {
-        let public = self.witness.public_key().as_ref().try_into().unwrap();
-        VerifierKey::new(NAME, KeyKind::Witness, public).unwrap()
-    }
-
-    /// A witness that does this, one act for each time it is asked; what it was sent is kept.
-    fn witness(&self, acts: Vec<Act>) -> (u16, Arc<Mutex<Vec<String>>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (kept, pair, key) = (seen.clone(), self.witness.clone(), self.key());
-        thread::spawn(move || {
-            for act in acts {
-                let mut stream = listener.accept().unwrap().0;
-                let request = receive(&mut stream);
-                kept.lock().unwrap().push(request.clone());
-                let body = request.split_once("\r\n\r\n").unwrap().1;
-                let note = body.split_once("\n\n").unwrap().1;
-                let (text, _) = note.rsplit_once("\n\n").unwrap();
-                let (status, kind, body) = match act {
-                    Act::Cosign => (200, "text/plain", cosign(&pair, &key, text)),
-                    Act::CosignOther => (200, "text/plain", cosign(&pair, &key, "something else")),
-                    Act::Say(status, kind, body) => (status, kind, body),
-                    Act::Hang => {
-                        thread::sleep(Duration::from_secs(30));
-                        return;
-                    }
-                };
-                let length = body.len();
-                // Whoever reads no further than it has to breaks a long answer off.
-                let _ = write!(
-                    stream,
-                    "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
-                );
-            }
-        });
-        (port, seen)
-    }
-
-    fn configure(&self, url: &str) {
+    fn configure(&self, url: &str, more: &str) {
         let text = format!(
             "version = 1\n[listen]\ngateway = \"127.0.0.1:1\"\n[policy]\nidle = \"15m\"\nabsolute = \"12h\"\n\
              [[app]]\nname = \"a\"\nmatch = {{ host = \"*\" }}\nupstream = \"http://127.0.0.1:3000\"\n\
              [[api_key]]\nname = \"i\"\nrole = \"issuer\"\nkey_env = \"I\"\n\
-             [[ledger.witness]]\nkey = \"{}\"\nurl = \"{url}\"\n",
-            self.key()
+             [[ledger.witness]]\nkey = \"{}\"\nurl = \"{url}\"\n{more}",
+            self.witness.key()
         );
         fs::write(self.path("n.toml"), text).unwrap();
     }
 
     /// Anchors by a witness that does this.
     fn anchor(&self, acts: Vec<Act>, extra: &[&str]) -> (Said, Vec<String>) {
-        let (port, seen) = self.witness(acts);
-        self.configure(&format!("http://127.0.0.1:{port}/w"));
+        let (port, seen) = self.witness.listen(acts, None);
+        self.configure(&format!("http://127.0.0.1:{port}/w"), "");
         let said = self.run(&[&["ledger", "anchor", "--config", "n.toml"], extra].concat());
         let seen = seen.lock().unwrap().clone();
         (said, seen)
@@ -149,37 +88,12 @@ impl House {
     }
 
     fn verify(&self) -> Said {
-        self.run(&["ledger", "verify", "--dir", "data", "--witness", &self.key().to_string()])
+        self.run(&["ledger", "verify", "--dir", "data", "--witness", &self.witness.key().to_string()])
     }
 
     fn kept(&self) -> usize {
         fs::read_dir(self.path("data/ledger/cosigned")).map_or(0, Iterator::count)
     }
-}
-
-fn receive(stream: &mut TcpStream) -> String {
-    let mut request = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        let text = String::from_utf8_lossy(&request).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let head = head.to_ascii_lowercase();
-            let length = head.split("content-length: ").nth(1).unwrap().lines().next().unwrap();
-            if body.len() >= length.trim().parse().unwrap() {
-                return text;
-            }
-        }
-        let read = stream.read(&mut piece).unwrap();
-        assert!(read > 0, "the request broke off: {text}");
-        request.extend_from_slice(&piece[..read]);
-    }
-}
-
-fn cosign(pair: &Ed25519KeyPair, key: &VerifierKey, text: &str) -> String {
-    let at = 1_795_535_754_u64;
-    let signature = pair.sign(format!("cosignature/v1\ntime {at}\n{text}\n").as_bytes());
-    let bytes = [&key.id()[..], &at.to_be_bytes(), signature.as_ref()].concat();
-    format!("\u{2014} {NAME} {}\n", STANDARD.encode(bytes))
 }
 
 fn size(size: u64) -> Act {
@@ -253,9 +167,55 @@ fn what_is_no_cosignature_is_not_kept_and_every_refusal_says_what_to_do() {
         assert_eq!((said.code, house.kept()), (code, 0), "{what}: {}{}", said.out, said.err);
         assert!(said.err.contains(words) && said.err.contains(NAME), "{what}: {}", said.err);
     }
-    house.configure("https://127.0.0.1:1");
+    house.configure("https://127.0.0.1:1", "");
     let said = house.run(&["ledger", "anchor", "--config", "n.toml"]);
     assert_eq!(said.code, 3, "{}", said.err);
+}
+
+#[test]
+fn over_tls_only_a_witness_that_the_authorities_vouch_for_is_shown_anything() {
+    let house = House::new(300);
+    let [ours, theirs] = ["ours", "theirs"].map(authority);
+    fs::write(house.path("ours.pem"), ours.pem()).unwrap();
+    fs::write(house.path("empty.pem"), "").unwrap();
+    let ca = |file: &str| format!("ca_file = \"{file}\"\n");
+    let good = || Some(server(&ours, "localhost", 2999));
+    let rows = [
+        ("vouched for", good(), ca("ours.pem"), 0, ""),
+        ("by others", Some(server(&theirs, "localhost", 2999)), ca("ours.pem"), 3, "UnknownIssuer"),
+        (
+            "for another name",
+            Some(server(&ours, "elsewhere.example", 2999)),
+            ca("ours.pem"),
+            3,
+            "not valid for",
+        ),
+        ("in the past", Some(server(&ours, "localhost", 2021)), ca("ours.pem"), 3, "expired"),
+        ("by nobody the system knows", good(), String::new(), 3, ""),
+        (
+            "authorities that are not there",
+            good(),
+            ca("none.pem"),
+            3,
+            "authorities in `none.pem` cannot be used",
+        ),
+        ("no authorities", good(), ca("empty.pem"), 3, "there is no certificate"),
+        ("no TLS", None, ca("ours.pem"), 3, "cannot be reached"),
+    ];
+    for (what, tls, more, code, words) in rows {
+        let is_tls = tls.is_some();
+        let (port, seen) = house.witness.listen(if is_tls { vec![Act::Cosign] } else { Vec::new() }, tls);
+        house.configure(&format!("https://localhost:{port}/w"), &more);
+        let said = house.run(&["ledger", "anchor", "--config", "n.toml"]);
+        assert_eq!(
+            (said.code, seen.lock().unwrap().len()),
+            (code, usize::from(code == 0)),
+            "{what}: {}",
+            said.err
+        );
+        assert!(said.err.contains(words), "{what}: {}", said.err);
+    }
+    assert_eq!(house.kept(), 1);
 }
 
 #[test]
