@@ -11,7 +11,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{
-    Making, Site,
+    Making, Site, contains,
     http2::{self, Asked, Line, connect, post, rest, tls, to},
     read_head, recording, write,
 };
@@ -19,7 +19,14 @@ use h2::Reason;
 use http::{Response, StatusCode};
 use nightlatch_engine::ManualTime;
 use nightlatch_http::{AppSettings, Http2, Limits, Protocol, Settings};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{sleep, timeout},
@@ -227,6 +234,99 @@ async fn who_gives_up_over_and_over_what_he_asks_for_is_told_to_calm_down() {
     }
     let closed = timeout(Duration::from_secs(5), line.closed).await.unwrap().unwrap().unwrap_err();
     assert_eq!(closed.reason(), Some(Reason::ENHANCE_YOUR_CALM));
+    site.nothing_open(&token).await;
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A whole GET, in fields that no table has (RFC 7541 section 6.2.2).
+fn get_frame(stream: u32, path: &str, token: &str) -> Vec<u8> {
+    let bearer = format!("Bearer {token}");
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "desk"),
+        (":path", path),
+        ("authorization", &bearer),
+    ];
+    let literal = |(name, value): (&str, &str)| {
+        let lengths = [name.len(), value.len()].map(|length| u8::try_from(length).unwrap());
+        [&[0, lengths[0]], name.as_bytes(), &lengths[1..], value.as_bytes()].concat()
+    };
+    frame(1, 5, stream, &fields.map(literal).concat())
+}
+
+fn reset_frame(stream: u32) -> Vec<u8> {
+    frame(3, 0, stream, &8_u32.to_be_bytes())
+}
+
+/// The answers are ready and cannot leave, since the client takes nothing; then it resets their streams, over and over.
+#[tokio::test]
+async fn a_client_that_resets_answers_before_they_have_left_leaves_nothing_behind() {
+    let written = Arc::new(AtomicUsize::new(0));
+    let big = Arc::clone(&written);
+    let app = common::application(move |mut connection| {
+        let big = Arc::clone(&big);
+        async move {
+            while let head = read_head(&mut connection).await
+                && !head.is_empty()
+            {
+                if head.starts_with("GET /a ") {
+                    write(&mut connection, common::OK).await;
+                    continue;
+                }
+                write(&mut connection, "HTTP/1.1 200 OK\nContent-Length: 100000000\n\n").await;
+                while connection.write_all(&[b'x'; 1024]).await.is_ok() {
+                    big.fetch_add(1, SeqCst);
+                }
+            }
+        }
+    })
+    .await;
+    let (site, connector) = site(app, Protocol::Http1, Limits::default()).await;
+    let token = site.sign_in("ada").await;
+    let session = site.session(&token);
+    let mut tls = connect(&connector, site.address).await;
+    // Windows as large as they can be: only the socket holds anything back.
+    let settings = frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
+    let window = frame(8, 0, 0, &(0x7fff_ffff_u32 - 65_535).to_be_bytes());
+    let asked = get_frame(1, "/big", token.reveal());
+    tls.write_all(&[PREFACE, &settings, &window, &asked].concat()).await.unwrap();
+    let mut before = 0;
+    while before == 0 || written.load(SeqCst) != before {
+        before = written.load(SeqCst);
+        sleep(Duration::from_millis(200)).await;
+    }
+    for batch in 0..20 {
+        let streams = (1..=40).map(|stream| 2 * (40 * batch + stream) + 1);
+        let ask = |stream| get_frame(stream, "/a", token.reveal());
+        tls.write_all(&streams.clone().flat_map(ask).collect::<Vec<u8>>()).await.unwrap();
+        sleep(Duration::from_millis(60)).await;
+        assert!(session.open() > 40, "the answers wait");
+        tls.write_all(&streams.flat_map(reset_frame).collect::<Vec<u8>>()).await.unwrap();
+        timeout(Duration::from_secs(5), async {
+            while session.open() > 1 {
+                sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .expect("forgotten, all but the one that waits for the socket");
+    }
+    // Nobody thinks worse of it: it goes on from here.
+    let last = [reset_frame(1), get_frame(2_001, "/a", token.reveal())].concat();
+    tls.write_all(&last).await.unwrap();
+    let mut seen = Vec::new();
+    let answered = timeout(Duration::from_secs(10), async {
+        while !contains(&seen, &frame(0, 1, 2_001, b"ok")) {
+            seen.clear();
+            assert!(tls.read_buf(&mut seen).await.unwrap() > 0, "closed");
+        }
+    });
+    assert!(answered.await.is_ok(), "no answer");
     site.nothing_open(&token).await;
 }
 

@@ -1,6 +1,9 @@
 //! The way down from `h2` to the socket, followed frame by frame.
 
-use super::{frames::Frames, outgoing::Outgoing};
+use super::{
+    frames::{Frames, RST_STREAM},
+    outgoing::Outgoing,
+};
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -18,13 +21,39 @@ pub(crate) struct Followed<I> {
     /// Bytes that were announced and not taken. `h2` offers them again, first of all.
     announced: usize,
     /// What comes from a client.
-    incoming: Option<Frames>,
+    incoming: Option<Incoming>,
+}
+
+/// The way up, followed.
+struct Incoming {
+    frames: Frames,
+    /// Streams that were reset with what was read last, in order.
+    resets: Vec<u32>,
+}
+
+impl Incoming {
+    /// Tells the resets that `h2` has understood by now: it reads on when it has understood all frames that are complete.
+    fn understood(&mut self, tell: impl FnMut(u32)) {
+        let complete = self.resets.len().saturating_sub(usize::from(self.frames.is_within_one()));
+        self.resets.drain(..complete).for_each(tell);
+    }
+
+    /// Takes what was read. How many frames about the connection begin in it?
+    fn read(&mut self, bytes: &[u8]) -> u32 {
+        let Incoming { frames, resets } = self;
+        let mut control = 0;
+        frames.follow(bytes, |head| {
+            control += u32::from(!head.carries());
+            resets.extend((head.kind == RST_STREAM).then_some(head.stream));
+        });
+        control
+    }
 }
 
 impl<I> Followed<I> {
     /// Follows what a server writes.
     pub(crate) fn server(io: I, outgoing: Arc<Outgoing>) -> Followed<I> {
-        let incoming = Some(Frames::of_client());
+        let incoming = Some(Incoming { frames: Frames::of_client(), resets: Vec::new() });
         Followed { io, outgoing, frames: Frames::default(), announced: 0, incoming }
     }
 
@@ -56,14 +85,15 @@ impl<I: AsyncRead + Unpin> AsyncRead for Followed<I> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         let this = &mut *self;
+        if let Some(incoming) = &mut this.incoming {
+            incoming.understood(|stream| this.outgoing.given_up(stream));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(Ok(())) };
-        let mut control = 0;
         let read = buf.filled().get(before..).unwrap_or_default();
-        incoming.follow(read, |head| control += u32::from(!head.carries()));
-        if this.outgoing.takes_control(control) {
+        if this.outgoing.takes_control(incoming.read(read)) {
             return Poll::Ready(Ok(()));
         }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many frames about the connection")))

@@ -70,6 +70,11 @@ impl Frames {
         Frames { payload: PREFACE_BYTES, ..Frames::default() }
     }
 
+    /// Whether a frame whose head was told is not complete.
+    pub(crate) fn is_within_one(&self) -> bool {
+        self.payload > 0
+    }
+
     /// Takes the next bytes, and tells each head that is complete with them.
     pub(crate) fn follow(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Head)) {
         while !bytes.is_empty() {

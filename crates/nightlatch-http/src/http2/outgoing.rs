@@ -59,6 +59,17 @@ struct Leaving {
     words: bool,
     /// Its last frame is queued, or its answer is a cut: it stays on the books until that has left.
     finishing: bool,
+    /// Nobody produces anything for it any more.
+    alone: bool,
+    /// The other side has reset it: what is queued for it is thrown away.
+    given_up: bool,
+}
+
+impl Leaving {
+    /// Whether its last frame is still to come, or on its way.
+    fn outlives_its_source(&self) -> bool {
+        self.ended || (self.finishing && !self.given_up)
+    }
 }
 
 impl Outgoing {
@@ -95,10 +106,15 @@ impl Outgoing {
         Ok((StreamOut { outgoing: Arc::clone(self), id, wanted: Notify::new(), whole }, begun))
     }
 
-    /// How many streams are on the books: those that are open, and those whose last frame has not left. A client that resets a stream in the
-    /// moment before its last frame leaves one behind.
-    pub(crate) fn streams(&self) -> usize {
-        self.state().streams.len()
+    /// The other side has reset this stream, and `h2` has thrown away what it had queued for it. Only what was handed down before may still
+    /// leave; so a last frame that was not never does, and nobody is left to wait for it.
+    pub(crate) fn given_up(&self, id: u32) {
+        let mut state = self.state();
+        let Some(leaving) = state.streams.get_mut(&id) else { return };
+        leaving.given_up = true;
+        if leaving.alone && !leaving.ended {
+            state.streams.remove(&id);
+        }
     }
 
     /// So many frames about the connection have come. False if they are more than anybody needs.
@@ -284,8 +300,11 @@ impl StreamOut {
 impl Drop for StreamOut {
     fn drop(&mut self) {
         let mut state = self.outgoing.state();
-        let kept = !self.outgoing.towards_application;
-        if kept && state.streams.get(&self.id).is_some_and(|leaving| leaving.finishing) {
+        if let Some(leaving) = state.streams.get_mut(&self.id)
+            && leaving.outlives_its_source()
+            && !self.outgoing.towards_application
+        {
+            leaving.alone = true;
             return;
         }
         let leaving = state.streams.remove(&self.id);

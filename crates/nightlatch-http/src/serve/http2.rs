@@ -81,8 +81,7 @@ impl Gateway {
                 // socket lies no waiting for a turn, in which its session might end and the connection with it.
                 biased;
                 Some(answered) = streams.next() => {
-                    let books_most = (limits.http2.streams + limits.http2.abandoned) as usize;
-                    if abandoned.too_many(answered) || line.outgoing.streams() > books_most {
+                    if abandoned.too_many(answered) {
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }
                     if streams.is_empty() && !stopping {

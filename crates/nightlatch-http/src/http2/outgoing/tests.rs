@@ -11,6 +11,7 @@ use std::{convert::Infallible, io::ErrorKind, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
 
 /// A frame of eight bytes of payload.
@@ -111,13 +112,54 @@ async fn kept_a_request_that_was_reset_half_way_is_not_whole() {
     assert!(!half.may_be_whole() && whole.may_be_whole(), "and when they have left");
 }
 
+/// What a client may send: its preface, and these frames.
+fn sent(frames: &[Vec<u8>]) -> Vec<u8> {
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frames.concat()[..]].concat()
+}
+
+fn reset(stream: u32) -> Vec<u8> {
+    [&[0, 0, 4, 3, 0][..], &stream.to_be_bytes(), &[0; 4]].concat()
+}
+
+/// Queued and finished, and nobody produces more.
+fn finished(outgoing: &Arc<Outgoing>, id: u32) {
+    let stream = enter(outgoing, None, id);
+    stream.queue(8);
+    stream.finish();
+}
+
+#[tokio::test]
+async fn a_stream_that_the_client_reset_leaves_the_books_once_nothing_of_it_can_come() {
+    let (mut io, outgoing, mut far) = way_out(|gate| Outgoing::to_client(gate, 100)).await;
+    let streams = || outgoing.state().streams.len();
+    for id in [1, 3, 5] {
+        finished(&outgoing, id);
+    }
+    assert_eq!(streams(), 3, "their last frames are still to come");
+    io.write_all(&frame(frames::DATA, 1, 5)).await.unwrap();
+    far.write_all(&sent(&[reset(1), reset(5), reset(3)])[..24 + 3 * 13 - 1]).await.unwrap();
+    io.read_exact(&mut [0; 24 + 3 * 13 - 1]).await.unwrap();
+    assert_eq!(streams(), 3, "read, and perhaps not yet understood");
+    // Whoever reads on has understood all that was complete.
+    far.write_all(&[0]).await.unwrap();
+    io.read_exact(&mut [0; 1]).await.unwrap();
+    assert_eq!(streams(), 2, "a reset that was not complete waits, and so does a last frame on its way");
+    let _ = timeout(Duration::from_millis(50), io.read_u8()).await;
+    assert_eq!(streams(), 1);
+    io.flush().await.unwrap();
+    assert_eq!(streams(), 0);
+}
+
 #[tokio::test]
 async fn a_stream_that_the_client_reset_before_its_answer_leaves_the_books() {
     let (_io, outgoing, _far) = way_out(|gate| Outgoing::to_client(gate, 100)).await;
-    let (given_up, queued) = (enter(&outgoing, None, 1), enter(&outgoing, None, 3));
-    given_up.finish();
-    given_up.not_finished();
+    let (refused, early, queued) =
+        (enter(&outgoing, None, 1), enter(&outgoing, None, 3), enter(&outgoing, None, 5));
+    refused.finish();
+    refused.not_finished();
+    outgoing.given_up(3);
+    early.finish();
     queued.finish();
-    drop((given_up, queued));
-    assert_eq!(outgoing.streams(), 1, "the one whose last frame is still to leave");
+    drop((refused, early, queued));
+    assert_eq!(outgoing.state().streams.len(), 1, "the one whose last frame is still to leave");
 }
