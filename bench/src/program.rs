@@ -66,6 +66,9 @@ name = "bench"
 match = {{ host = "127.0.0.1", path = "/" }}
 upstream = "http://127.0.0.1:{application}"
 activity = "requests"
+[limits]
+# All clients are at one address here.
+connections_per_address = 1000000
 [[api_key]]
 name = "bench"
 role = "issuer"
