@@ -3,6 +3,7 @@
 //! A client that has said nothing yet costs a seat and a descriptor, and no longer than a handshake may take ([`crate::Limits`]).
 
 use crate::{
+    alarm::Alarms,
     door::{Door, Listener, client_of},
     gate::GatedIo,
     gateway::Gateway,
@@ -94,7 +95,8 @@ impl Gateway {
         let (io, gate) = GatedIo::new(socket);
         let outlet = Outlet::Connection(gate);
         let pins = Some(Arc::default());
-        let peer = Peer { address, secure: tls.is_some(), outlet, pins, seat: Arc::new(seat) };
+        let alarms = Alarms::default();
+        let peer = Peer { address, secure: tls.is_some(), outlet, pins, alarms, seat: Arc::new(seat) };
         let served = match tls {
             None => self.http(io, peer, stop).await,
             Some(tls) => match timeout(self.limits.handshake_within, tls.accept(io)).await {

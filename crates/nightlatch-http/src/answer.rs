@@ -55,7 +55,7 @@ pub(crate) struct Asker {
     /// Its credential came as a cookie, or it brought none.
     pub(crate) by_cookie: bool,
     /// Where a person wants to come back to: a path of this origin.
-    pub(crate) return_to: String,
+    pub(crate) return_to: Cow<'static, str>,
 }
 
 impl Asker {

@@ -73,6 +73,11 @@ impl AppCookies {
         Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), listed })
     }
 
+    /// Whether none is listed: then all pass as they are, whoever the subject is.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
     /// Seals a `Set-Cookie` field of the application for the present subject, if it is listed.
     #[must_use]
     pub fn bind(&self, field: &HeaderValue, subject_key: Option<&[u8]>) -> Bound {

@@ -5,7 +5,7 @@
 //! application is closed with it.
 
 use crate::{
-    drain::Turn,
+    drain::{Drain, Turn},
     forward::trailers,
     gate::{Guarded, Over, ended},
     grpc::{self, Messages},
@@ -94,11 +94,11 @@ impl Download {
         Download { body, lease: Some(lease), progress, guard, turn: None }
     }
 
-    /// A stream of events ends when this completes, between two events, and its client comes back. Anything else has an end of
+    /// A stream of events ends when its turn comes, between two events, and its client comes back. Anything else has an end of
     /// its own, and is waited for.
-    pub(crate) fn closing_at(mut self, turn: Turn) -> Download {
+    pub(crate) fn closing_with(mut self, drain: &Drain) -> Download {
         let events = matches!(&self.guard, Some(Guard { words: Words::Event(_), .. }));
-        self.turn = events.then_some(turn);
+        self.turn = events.then(|| drain.turn());
         self
     }
 

@@ -24,7 +24,7 @@ use crate::{
     inbound::Inbound,
     pages::{self, Sent},
     road::Peer,
-    sending::{Answered, Sending},
+    sending::{InTime, Sending},
     sse::{self, EventStream},
     upgrade::Switch,
     upload::{Progress, Upload},
@@ -43,7 +43,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::upgrade::OnUpgrade;
 use nightlatch_core::Activity;
 use nightlatch_engine::{Channel, End, Permit};
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::time::timeout;
 
 /// Why an application that authenticates connections cannot be used.
@@ -81,10 +81,10 @@ impl Exchange<'_> {
             progress: Arc::clone(&progress),
             whose: self.whose(),
         };
-        let mut sending =
-            Box::pin(in_time(sending.run(), Arc::clone(&progress), self.gateway.limits.answer_within));
+        let within = self.gateway.limits.answer_within;
+        let mut sending = InTime::new(sending, self.peer.alarms.clone(), within);
         let answered = match &self.permit {
-            None => sending.await,
+            None => (&mut sending).await,
             Some(permit) => tokio::select! {
                 biased;
                 end = permit.ended() => {
@@ -93,14 +93,14 @@ impl Exchange<'_> {
                         return self.signed_out(end, Outcome::Unknown);
                     }
                     drop(sending);
-                    return self.cut_short(end, &progress).await;
+                    return Box::pin(self.cut_short(end, &progress)).await;
                 }
                 answered = &mut sending => answered,
             },
         };
         let (response, lease) = match answered {
             Some(Ok(answered)) => answered,
-            Some(Err(error)) => return self.no_answer(&method, &progress, &error).await,
+            Some(Err(error)) => return Box::pin(self.no_answer(&method, &progress, &error)).await,
             None => return self.too_slow(&method),
         };
         self.answer(&method, response, lease, progress, client_upgrade).await
@@ -175,7 +175,7 @@ impl Exchange<'_> {
             let end = permit.ended().await;
             if method.is_safe() {
                 drop(lease);
-                return self.cut_short(end, &progress).await;
+                return Box::pin(self.cut_short(end, &progress)).await;
             }
             permit.record_withheld(&self.route, Some(response.status().as_u16()));
             return self.signed_out(end, Outcome::Unknown);
@@ -207,7 +207,7 @@ impl Exchange<'_> {
             self.peer.outlet.hold(guarded.clone());
         }
         let body = Download::new(body, lease, progress, guarded, &self.peer.outlet, words)
-            .closing_at(self.gateway.drain.turn());
+            .closing_with(&self.gateway.drain);
         Response::from_parts(head, body.boxed_unsync())
     }
 
@@ -235,11 +235,7 @@ impl Exchange<'_> {
     }
 
     /// Lets a request that was forwarded whole finish, and records what came of it.
-    fn leave_to_finish(
-        &self,
-        permit: &Arc<Permit>,
-        sending: impl Future<Output = Option<Result<Answered, UpstreamError>>> + Send + 'static,
-    ) {
+    fn leave_to_finish(&self, permit: &Arc<Permit>, sending: InTime) {
         let (permit, route) = (Arc::clone(permit), Arc::clone(&self.route));
         let within = self.gateway.limits.finish_within;
         // It counts as open: a gateway that stops waits for it.
@@ -340,27 +336,10 @@ impl Exchange<'_> {
         Some(Guarded { permit, channel, route: Arc::clone(&self.route) })
     }
 
-    /// What the application's cookies are bound to.
+    /// What the application's cookies are bound to, if it has any that are.
     fn subject_key(&self) -> Option<Vec<u8>> {
-        let subject = &self.permit.as_ref()?.session().facts.who.subject;
+        let permit = self.permit.as_ref().filter(|_| !self.app.cookies.is_empty())?;
+        let subject = &permit.session().facts.who.subject;
         Some([subject.provider.as_bytes(), b"\0", subject.name.as_bytes()].concat())
-    }
-}
-
-/// The answer, unless the application takes longer than `within` once the client has sent everything.
-async fn in_time<T>(
-    sending: impl Future<Output = T>,
-    progress: Arc<Progress>,
-    within: Duration,
-) -> Option<T> {
-    let mut sending = pin!(sending);
-    loop {
-        let waited_for_the_client = !progress.read_whole();
-        if let Ok(sent) = timeout(within, sending.as_mut()).await {
-            return Some(sent);
-        }
-        if !waited_for_the_client {
-            return None;
-        }
     }
 }

@@ -64,10 +64,12 @@ impl Status {
 /// Whether this is a call, or the answer to one.
 #[must_use]
 pub fn is_call(version: Version, headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(|kind| trim(kind.as_bytes()).to_ascii_lowercase());
-    let rest = kind.as_ref().and_then(|kind| kind.strip_prefix(CONTENT.as_bytes()));
-    version == Version::HTTP_2
-        && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+    let kind = headers.get(CONTENT_TYPE).filter(|_| version == Version::HTTP_2);
+    let parts = kind.and_then(|kind| trim(kind.as_bytes()).split_at_checked(CONTENT.len()));
+    parts.is_some_and(|(kind, rest)| {
+        kind.eq_ignore_ascii_case(CONTENT.as_bytes())
+            && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+    })
 }
 
 /// The fields that tell an outcome: trailers, or all there is of an answer.

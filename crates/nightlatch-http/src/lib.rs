@@ -18,6 +18,7 @@
 //! What never lives here: deciding. That is the engine's; this crate only asks, as often as it takes.
 
 mod accept;
+mod alarm;
 mod answer;
 pub mod app_cookie;
 pub mod cookies;
@@ -48,6 +49,7 @@ mod sending;
 mod serve;
 mod socket;
 pub mod sse;
+mod stopping;
 pub mod target;
 mod ticket;
 pub mod trigger;

@@ -89,11 +89,16 @@ impl CanonicalPath {
             return Err(PathRefusal::NotOriginForm);
         };
         let mut out = String::with_capacity(raw.len());
-        let mut decoded = Vec::with_capacity(64);
+        let mut decoded = Vec::new();
         let mut ends_with_slash = true;
         for segment in rest.split(|&byte| byte == b'/') {
             let before = out.len();
             out.push('/');
+            if let Some(word) = plain_word(segment) {
+                out.push_str(word);
+                ends_with_slash = false;
+                continue;
+            }
             decoded.clear();
             read_segment(segment, &mut decoded, &mut out)?;
             ends_with_slash = true;
@@ -173,6 +178,13 @@ enum Segment {
     Name,
     Nothing,
     Parent,
+}
+
+/// A segment that is a name to every reader as it stands: most are, and nothing in them is to be decoded.
+fn plain_word(segment: &[u8]) -> Option<&str> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~');
+    let word = !segment.is_empty() && segment.iter().all(plain);
+    std::str::from_utf8(segment).ok().filter(|_| word)
 }
 
 /// Decodes one segment into `decoded` and writes it canonically at the end of `out`.

@@ -4,6 +4,7 @@
 //! reading: what is matched against routes is what is forwarded.
 
 use crate::{
+    alarm::Alarms,
     answer::{Answer, Asker, Obstacle, Outcome, read_off_request},
     exchange::Exchange,
     extract::{Carrier, Extracted, extract},
@@ -16,7 +17,7 @@ use crate::{
     path::CanonicalPath,
     route::RouteRequest,
     seat::Seat,
-    target::{Target, TargetRefusal, same_authority},
+    target::{Target, TargetRefusal, is_place, same_authority},
     trigger::{is_navigation, trigger},
     upgrade::{Asking, Switch},
     upstream::pinned::Pins,
@@ -46,6 +47,8 @@ pub(crate) struct Peer {
     /// Connections that an application has authenticated for it; none where requests of others may come on the same stream of bytes
     /// at the same time.
     pub(crate) pins: Option<Arc<Pins>>,
+    /// Timers that its requests have one after the other.
+    pub(crate) alarms: Alarms,
     /// Its seat among the connections that may be open.
     pub(crate) seat: Arc<Seat>,
 }
@@ -60,20 +63,20 @@ pub(crate) struct Read {
 }
 
 impl Gateway {
-    /// Answers one request.
+    /// Answers one request. What is not the common way is boxed, so that the common one carries no room for it.
     pub(crate) async fn handle(&self, request: Request<Inbound>, peer: &Peer) -> Answer {
         let read = match self.read(&request, peer) {
             Ok(read) => read,
-            Err(answer) => return read_off_request(request, *answer).await,
+            Err(answer) => return Box::pin(read_off_request(request, *answer)).await,
         };
         if read.path.as_str().starts_with(OWN_PREFIX) {
-            return self.own(request, read).await;
+            return Box::pin(self.own(request, read)).await;
         }
         // By `Host` and not by what a proxy forwards of it: proxies that set the one pass a client's own other through.
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let Some(app) = self.app(host, &read.path) else {
             let answer = self.refuse(&read.asker, &MISDIRECTED);
-            return read_off_request(request, answer).await;
+            return Box::pin(read_off_request(request, answer)).await;
         };
         match self.admit(&request, app, &read) {
             Ok(Granted { permit, switch, by_cookie }) => {
@@ -93,8 +96,8 @@ impl Gateway {
                 exchange.run(request).await
             }
             Err(refused) => {
-                let answer = refused.answer(self, read.asker).await;
-                read_off_request(request, answer).await
+                let answer = Box::pin(refused.answer(self, read.asker)).await;
+                Box::pin(read_off_request(request, answer)).await
             }
         }
     }
@@ -109,7 +112,7 @@ impl Gateway {
             secure: self.is_secure(&client),
             call: grpc::is_call(request.version(), headers),
             by_cookie: true,
-            return_to: "/".to_owned(),
+            return_to: Cow::Borrowed("/"),
         };
         let malformed = |asker: &Asker, detail: String| {
             Box::new(self.refuse(asker, &Obstacle { detail: detail.into(), ..MALFORMED }))
@@ -119,8 +122,7 @@ impl Gateway {
         if hosts.next().is_some() || host.is_none() && request.version() > http::Version::HTTP_10 {
             return Err(malformed(&asker, "exactly one `Host` field is needed".to_owned()));
         }
-        let one_reading = |host: &HeaderValue| same_host(host.to_str().unwrap_or_default(), Some(host), true);
-        if !host.is_none_or(one_reading) {
+        if !host.is_none_or(|host| host.to_str().is_ok_and(is_place)) {
             return Err(malformed(&asker, "`Host` is not a host, perhaps with a port".to_owned()));
         }
         let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
@@ -164,16 +166,16 @@ impl Gateway {
         navigation: bool,
         target: &PathAndQuery,
         client: &ClientView,
-    ) -> String {
+    ) -> Cow<'static, str> {
         if navigation && request.method().is_safe() {
-            return target.as_str().to_owned();
+            return target.as_str().to_owned().into();
         }
         let referer = request.headers().get(REFERER).and_then(|referer| referer.to_str().ok());
         let ours = referer.and_then(|referer| {
             let origin = self.origin(client, request.headers().get(HOST))?;
             referer.strip_prefix(origin.as_str())
         });
-        ours.filter(|path| path.starts_with('/')).unwrap_or("/").to_owned()
+        ours.filter(|path| path.starts_with('/')).map_or(Cow::Borrowed("/"), |path| path.to_owned().into())
     }
 
     /// Whether the request may go on: with a permit, or on a public route without one.

@@ -6,6 +6,7 @@
 //! neither, though it may be a GET: what it starts has an effect.
 
 use crate::{
+    alarm::{Alarm, Alarms},
     gate::Guarded,
     inbound::Inbound,
     upload::Progress,
@@ -14,7 +15,12 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, Response, header::UPGRADE};
 use http_body_util::{BodyExt, Empty};
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 /// An answer's head, with the connection it came on.
 pub(crate) type Answered = (Response<Inbound>, Lease);
@@ -54,6 +60,46 @@ impl Sending {
                 Sent::Failed(error) => return Err(error),
             };
             fresh = true;
+        }
+    }
+}
+
+/// A request that is sent, and the answer waited for, for so long once the client has sent everything. Beside a task's other business it
+/// is one pointer, whatever it takes to send a request: it may have to go on when its exchange does not.
+pub(crate) struct InTime {
+    sent: Pin<Box<dyn Future<Output = Result<Answered, UpstreamError>> + Send>>,
+    progress: Arc<Progress>,
+    alarms: Alarms,
+    within: Duration,
+    /// Runs while nothing is heard, and whether the client had sent everything when it began.
+    waiting: Option<(Alarm, bool)>,
+}
+
+impl InTime {
+    /// Nothing happens before it is polled.
+    pub(crate) fn new(sending: Sending, alarms: Alarms, within: Duration) -> InTime {
+        let progress = Arc::clone(&sending.progress);
+        InTime { sent: Box::pin(sending.run()), progress, alarms, within, waiting: None }
+    }
+}
+
+/// The head of the answer; none if the application takes too long.
+impl Future for InTime {
+    type Output = Option<Result<Answered, UpstreamError>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let InTime { sent, progress, alarms, within, waiting } = &mut *self;
+        loop {
+            let (alarm, sent_all) =
+                waiting.get_or_insert_with(|| (alarms.after(*within), progress.read_whole()));
+            if let Poll::Ready(sent) = sent.as_mut().poll(cx) {
+                return Poll::Ready(Some(sent));
+            }
+            ready!(Pin::new(alarm).poll(cx));
+            if *sent_all {
+                return Poll::Ready(None);
+            }
+            *waiting = None;
         }
     }
 }

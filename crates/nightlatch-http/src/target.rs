@@ -127,7 +127,24 @@ fn host_and_port(authority: &str, default: u16) -> Option<(&str, u16)> {
     }
 }
 
+/// Whether this is the authority of some place: a host, perhaps with a port.
+#[must_use]
+pub fn is_place(authority: &str) -> bool {
+    host_and_port(authority, 443).is_some()
+}
+
 fn is_authority(text: &str) -> bool {
+    is_plain(text) || is_parsed(text)
+}
+
+/// A name or an IPv4 address, perhaps with a port, as nearly all are: nothing in it needs a parser that makes a copy first.
+fn is_plain(text: &str) -> bool {
+    let (host, port) = text.split_once(':').unwrap_or((text, "0"));
+    let in_host = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+    !host.is_empty() && host.bytes().all(in_host) && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_parsed(text: &str) -> bool {
     !text.contains('@') && text.parse::<Authority>().is_ok_and(|authority| !authority.host().is_empty())
 }
 
@@ -233,6 +250,11 @@ mod tests {
         fn never_panics(text in any::<String>(), other in any::<String>()) {
             let _ = Target::parse(&Method::GET, &text);
             let _ = same_authority(&text, &other, true);
+        }
+
+        #[test]
+        fn what_needs_no_parser_is_no_less_an_authority_to_one(text in "[a-zA-Z0-9.:-]{0,12}") {
+            prop_assert!(!is_plain(&text) || is_parsed(&text), "{text}");
         }
     }
 }

@@ -87,8 +87,12 @@ impl Identity<'_> {
 
 /// Visible ASCII stays, but for the two characters that mean something here.
 fn encode(out: &mut String, text: &str) {
+    let stays = |byte: u8| byte.is_ascii_graphic() && byte != b'%' && byte != b',';
+    if text.bytes().all(stays) {
+        return out.push_str(text);
+    }
     for byte in text.bytes() {
-        if byte.is_ascii_graphic() && byte != b'%' && byte != b',' {
+        if stays(byte) {
             out.push(char::from(byte));
         } else {
             push_percent(out, byte);

@@ -144,6 +144,13 @@ fn troublesome() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
+    fn a_word_is_read_as_if_it_were_spelled_out(word in "[a-zA-Z0-9_~.-]{1,8}") {
+        let spelled: String = word.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let [word, spelled] = [word, spelled].map(|text| CanonicalPath::parse(format!("/{text}").as_bytes()));
+        prop_assert_eq!(word, spelled);
+    }
+
+    #[test]
     fn canonical_again_changes_nothing(raw in prop_oneof![troublesome(), prop::collection::vec(any::<u8>(), 0..64)]) {
         if let Ok(once) = CanonicalPath::parse(&raw) {
             let twice = CanonicalPath::parse(once.as_str().as_bytes());

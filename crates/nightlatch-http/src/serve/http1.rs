@@ -2,9 +2,9 @@
 //!
 //! What a client may send before it is anybody is bounded here: size of the head, and time for it ([`crate::Limits`]).
 
-use crate::{gateway::Gateway, inbound::Inbound, road::Peer};
+use crate::{gateway::Gateway, inbound::Inbound, road::Peer, stopping::Stopping};
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::{convert::Infallible, io, pin::pin, sync::Arc};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -18,12 +18,13 @@ impl Gateway {
         self: Arc<Self>,
         io: I,
         peer: Peer,
-        mut stop: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) -> io::Result<()>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let gate = peer.outlet.connection().cloned();
+        let alarms = peer.alarms.clone();
         let peer = Arc::new(peer);
         let limits = self.limits;
         let asked = Arc::<Notify>::default();
@@ -34,7 +35,7 @@ impl Gateway {
             async move { Ok::<_, Infallible>(gateway.handle(request.map(Inbound::Http1), &peer).await) }
         });
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(alarms)
             .header_read_timeout(limits.head_within)
             .max_buf_size(limits.head_bytes)
             .max_header_size(limits.head_bytes)
@@ -43,8 +44,9 @@ impl Gateway {
             .with_upgrades();
         let mut connection = pin!(connection);
         let mut served = tokio::select! {
+            biased;
             served = connection.as_mut() => Some(served),
-            _ = stop.wait_for(|stop| *stop) => None,
+            () = Stopping::of(stop) => None,
         };
         if served.is_none() {
             // Whoever was let in at the last moment is heard: a connection closed before its first request looks like a refusal.

@@ -5,6 +5,7 @@
 //! alone; the connection never hears of it (no GOAWAY).
 
 use crate::{
+    alarm::Alarms,
     answer::{Answer, NeedsHttp1},
     gateway::Gateway,
     http2::{
@@ -17,6 +18,7 @@ use crate::{
     outlet::Outlet,
     road::Peer,
     seat::Seat,
+    stopping::Stopping,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -46,6 +48,7 @@ struct Line {
     gateway: Arc<Gateway>,
     address: IpAddr,
     secure: bool,
+    alarms: Alarms,
     seat: Arc<Seat>,
     outgoing: Arc<Outgoing>,
 }
@@ -56,7 +59,7 @@ impl Gateway {
         self: Arc<Self>,
         io: I,
         peer: Peer,
-        mut stop: watch::Receiver<bool>,
+        stop: watch::Receiver<bool>,
     ) -> io::Result<()>
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -65,8 +68,8 @@ impl Gateway {
         let Some(gate) = peer.outlet.connection() else { return Ok(()) };
         let outgoing = Outgoing::to_client(Arc::clone(gate), limits.http2.control_frames);
         let io = Followed::server(io, Arc::clone(&outgoing));
-        let Peer { address, secure, seat, .. } = peer;
-        let line = Arc::new(Line { gateway: Arc::clone(&self), address, secure, seat, outgoing });
+        let Peer { address, secure, alarms, seat, .. } = peer;
+        let line = Arc::new(Line { gateway: Arc::clone(&self), address, secure, alarms, seat, outgoing });
         let handshake = timeout(limits.handshake_within, settings(&limits).handshake::<_, Bytes>(io));
         let mut connection = handshake.await?.map_err(io::Error::other)?;
         let mut streams = FuturesUnordered::new();
@@ -74,6 +77,7 @@ impl Gateway {
         let mut period = interval(CONTROL_PERIOD);
         // Runs while nothing is asked for, and when the connection is to close.
         let mut quiet = pin!(sleep(limits.head_within));
+        let mut stop = pin!(Stopping::of(stop));
         let (mut closing, mut stopping) = (false, false);
         loop {
             let close = tokio::select! {
@@ -97,7 +101,7 @@ impl Gateway {
                         false
                     }
                 },
-                _ = stop.wait_for(|stop| *stop), if !stopping => {
+                () = stop.as_mut(), if !stopping => {
                     stopping = true;
                     quiet.set(sleep(limits.drain_within));
                     true
@@ -159,8 +163,8 @@ impl Line {
         let Ok((out, ())) = self.outgoing.enter(None, || Ok::<_, h2::Error>((id, ()))) else { return true };
         let out = Arc::new(out);
         let outlet = Outlet::Stream(Arc::clone(&out));
-        let seat = Arc::clone(&self.seat);
-        let peer = Peer { address: self.address, secure: self.secure, outlet, pins: None, seat };
+        let (alarms, seat) = (self.alarms.clone(), Arc::clone(&self.seat));
+        let peer = Peer { address: self.address, secure: self.secure, outlet, pins: None, alarms, seat };
         let only_head = request.method() == Method::HEAD;
         let request = one_reading(request);
         let answer = {
