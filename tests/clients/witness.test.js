@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { cp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
+import { ask } from "./support/http.js";
 import { folder, nightlatch } from "./support/program.js";
 import { startSite } from "./support/site.js";
 import { eventually } from "./support/wait.js";
@@ -68,6 +69,22 @@ test("a witness of somebody else's cosigns the record as it grows, and no other 
   const against = await nightlatch("ledger", "verify", "--dir", site.data, "--checkpoint", note);
   assert.equal(against.code, 1, against.stdout);
   assert.match(against.stdout, /inconsistent/);
+});
+
+test("the server shows it the record by itself, from when it is let in", { skip: MISSING }, async (t) => {
+  const witness = await startWitness(t);
+  const ledger = `anchor_every = "1s"\n[[ledger.witness]]\nkey = "${witness.key}"\nurl = "${witness.url}"`;
+  const site = await startSite(t, { ...LONG, ledger });
+  const numbers = async () => (await ask(`${site.admin}/metrics`)).text;
+  const stranger = new RegExp(`nightlatch_witness_failures_total{witness="${NAME}",kind="stranger"} [1-9]`);
+  await eventually("a witness that does not know the ledger", async () => stranger.test(await numbers()));
+  await witness.knows((await readFile(path.join(site.data, "keys/ledger.vkey"), "utf8")).trim());
+  const size = await grown(site, 20);
+  const cosigned = new RegExp(`nightlatch_witness_cosigned_entries{witness="${NAME}"} ${size}\\.0\n`);
+  await eventually("all of it cosigned", async () => cosigned.test(await numbers()));
+  const { code, stdout } = await nightlatch("ledger", "verify", "--dir", site.data, "--witness", witness.key);
+  assert.equal(code, 0, stdout);
+  assert.match(stdout, new RegExp(`anchored: ${size} entries by witness`));
 });
 
 /**

@@ -2,7 +2,10 @@
 //!
 //! The engine counts in plain atomics and knows no exporter; here its numbers get names. Each metric stands once, with its help, its
 //! labels and where its numbers come from; the text and the reference page are both made from that list. Units are in the names. Nothing
-//! is labelled by session, subject, route or address: a label is a closed list of words, so the number of series is fixed.
+//! is labelled by session, subject, route or address: a label is a closed list of words, or of witnesses in the configuration, so the
+//! number of series is fixed.
+
+mod witnesses;
 
 use crate::tls::RELOADS;
 use nightlatch_core::{Activity, EndReason};
@@ -246,6 +249,10 @@ const METRICS: &[Metric] = &[
     },
 ];
 
+fn all() -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().chain(witnesses::METRICS)
+}
+
 /// Everything that is counted, as text.
 pub(crate) fn text(engine: &Arc<Engine>) -> String {
     let mut registry = Registry::default();
@@ -269,7 +276,7 @@ impl fmt::Debug for Engines {
 
 impl Collector for Engines {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for metric in METRICS {
+        for metric in all() {
             let help = metric.means.trim_end_matches('.');
             let mut family = encoder.encode_descriptor(metric.name, help, None, metric.kind)?;
             for Sample { labels, value } in (metric.samples)(&self.0) {
@@ -362,13 +369,13 @@ pub(crate) fn reference_markdown() -> String {
         "<!-- Generated from the list of metrics in the program. Change it there; a test compares this page with it. -->\n\n\
          # Metrics\n\n\
          `GET /metrics` on the admin listener answers with OpenMetrics text, which Prometheus reads. It needs no key and names\n\
-         nobody: every label is a closed list of words. Counters begin at 0 with each start of the program; the ledger keeps\n\
+         nobody: every label is a closed list of words, or the name of a witness. Counters begin at 0 with each start of the program; the ledger keeps\n\
          every single event.\n\n\
          Bounds of the lateness histograms, in seconds: {}.\n\n\
          | Metric | Type | Labels | Means |\n| --- | --- | --- | --- |\n",
         bounds.join(", ")
     );
-    for metric in METRICS {
+    for metric in all() {
         let (suffix, kind) = match metric.kind {
             MetricType::Counter => ("_total", "counter"),
             MetricType::Histogram => ("", "histogram"),

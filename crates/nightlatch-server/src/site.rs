@@ -19,6 +19,7 @@ use crate::{
     index::{Follower, Index},
     listening::Held,
     tls::{self, Certificates, TlsError},
+    witnessing::Regular,
 };
 use nightlatch_core::{ActivityMode, Limits, Policy, PolicyError, Span};
 use nightlatch_engine::{Engine, OpenError, OsTime, Recovery, Running};
@@ -93,6 +94,7 @@ pub(crate) struct Site {
     keys: ApiKeys,
     index: Arc<Index>,
     follower: Follower,
+    ledger: config::ledger::Ledger,
 }
 
 impl Site {
@@ -139,6 +141,7 @@ impl Site {
             keys: api_keys,
             index,
             follower,
+            ledger: config.ledger.clone(),
         })
     }
 
@@ -164,7 +167,7 @@ impl Site {
 
     /// Answers until SIGTERM or SIGINT, then stops in order.
     pub(crate) async fn run(self) -> Result<(), SiteError> {
-        let Site { running, gateway, tls, admin_listener, keys, index, follower, .. } = self;
+        let Site { running, gateway, tls, admin_listener, keys, index, follower, ledger, .. } = self;
         let (tcp, proxied, unix) = (self.gateway_listener, self.proxied_listener, self.unix_listener);
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -183,6 +186,7 @@ impl Site {
         for door in doors {
             gateways.spawn(Arc::clone(&gateway).open(door, draining.clone()));
         }
+        let witnesses = Regular::start(&ledger, running.engine())?;
         let mut admins = JoinSet::new();
         admins.spawn(admin::serve(admin_listener, api::router(state), stopping));
         let ended = loop {
@@ -202,11 +206,12 @@ impl Site {
         // are is answered.
         tracing::info!("draining");
         let _ = drain.send(true);
+        witnesses.iter().for_each(Regular::stop);
         gateways.join_all().await;
         tracing::info!("stopping");
         let _ = stop.send(true);
         admins.join_all().await;
-        drop(follower);
+        drop((follower, witnesses));
         // Writes the last entry, the snapshot and the time; takes a moment, and nobody waits on this thread any more.
         tokio::task::block_in_place(|| drop(running));
         ended

@@ -51,6 +51,7 @@ export async function startDesk(owner) {
  * @param {string} [options.tls]
  * @param {string} [options.listen] more lines of `[listen]`
  * @param {string} [options.limits] lines of `[limits]`
+ * @param {string} [options.ledger] lines of `[ledger]`
  * @param {string} [options.gateway] where the gateway listens
  * @param {(args: string[]) => Server} [options.start] starts the program
  * @param {boolean} [options.form] whether there is the sign-in form of the demo
@@ -81,6 +82,7 @@ ${tls ? `tls = ${tls}` : ""}
 [data]
 dir = "data"
 ${options.limits ? `[limits]\n${options.limits}` : ""}
+${options.ledger ? `[ledger]\n${options.ledger}` : ""}
 [policy]
 idle     = "${idle}"
 absolute = "${absolute}"

@@ -11,10 +11,12 @@ use super::{
 };
 use crate::{
     config::{self, ledger::Witness},
-    witnessing::{self, Answer},
+    witnessing::{Refusal, Seen, Shown, show},
     words::instant_ms,
 };
-use nightlatch_ledger::{Cosigned, SignedCheckpoint, prove_consistency_of_files, witness::add_checkpoint};
+use nightlatch_ledger::{
+    ConsistencyProof, Cosigned, ProveError, SignedCheckpoint, prove_consistency_of_files,
+};
 use serde_json::json;
 use std::{
     fs,
@@ -29,20 +31,6 @@ pub(super) struct Order {
     pub(super) data: Option<PathBuf>,
     /// The file to write.
     pub(super) file: Option<PathBuf>,
-}
-
-/// A witness that has cosigned.
-struct Seen {
-    entries: u64,
-    unix_seconds: u64,
-}
-
-/// Why a witness has not.
-enum Refusal {
-    /// It has seen another history.
-    Contradicted(String),
-    /// Anything else.
-    Failed(String),
 }
 
 /// Anchors the newest checkpoint.
@@ -70,7 +58,7 @@ pub(super) fn run(out: Out, order: &Order) -> Done {
         match runtime.block_on(show(&vault, witness)) {
             Ok(seen) => say(out, witness, &seen)?,
             Err(Refusal::Contradicted(what)) => contradicted.push(about(witness, &what)),
-            Err(Refusal::Failed(what)) => failed.push(about(witness, &what)),
+            Err(Refusal::Failed(_, what)) => failed.push(about(witness, &what)),
         }
     }
     // A name that is still being looked up would be waited for otherwise.
@@ -115,7 +103,7 @@ fn place(order: &Order) -> Result<(PathBuf, Vec<Witness>), Stop> {
 }
 
 /// The newest checkpoint of the ledger, whose signature was verified.
-pub(super) fn newest(vault: &Vault) -> Result<SignedCheckpoint, Stop> {
+fn newest(vault: &Vault) -> Result<SignedCheckpoint, Stop> {
     let file = vault.dir.join("checkpoint");
     let note = fs::read_to_string(&file).map_err(|error| {
         Stop::Unreachable(format!("the newest checkpoint `{}` cannot be read: {error}", file.display()))
@@ -124,72 +112,21 @@ pub(super) fn newest(vault: &Vault) -> Result<SignedCheckpoint, Stop> {
         .map_err(|error| Stop::Refused(format!("the newest checkpoint cannot be believed: {error}")))
 }
 
-/// Shows a witness the newest checkpoint, and keeps its cosignature. Where the witness goes on from another size than we thought, it is
-/// shown what is newest then, once more: another of these commands may have been there meanwhile.
-async fn show(vault: &Vault, witness: &Witness) -> Result<Seen, Refusal> {
-    let failed = |error: &dyn std::fmt::Display| Refusal::Failed(error.to_string());
-    let cosigned = Cosigned::of(&vault.dir, &vault.key);
-    let kept = cosigned.newest_by(&witness.key).map_err(|error| failed(&error))?;
-    let kept = kept.map_or(0, |(signed, _)| signed.checkpoint().size);
-    let mut signed = newest(vault).map_err(read_again)?;
-    // Of more than there is: let the witness say so itself.
-    let mut old = if kept <= signed.checkpoint().size { kept } else { 0 };
-    for attempt in 0..2 {
-        let size = signed.checkpoint().size;
-        let proof = prove_consistency_of_files(&vault.dir, old, size).map_err(|error| {
-            Refusal::Failed(format!(
-                "the ledger cannot be read: {error}; `nightlatch ledger verify` says more"
-            ))
-        })?;
-        let answer = witnessing::add_checkpoint(witness, add_checkpoint(&proof, &signed)).await;
-        match answer.map_err(|error| failed(&error))? {
-            Answer::Cosigned(lines) => {
-                let (signed, unix_seconds) = signed.cosigned(&lines, &witness.key).map_err(|error| {
-                    Refusal::Failed(format!(
-                        "answered with a cosignature that does not hold: {error}; is `key` its key?"
-                    ))
-                })?;
-                cosigned.keep(&signed).map_err(|error| failed(&error))?;
-                return Ok(Seen { entries: size, unix_seconds });
-            }
-            Answer::From(seen) => {
-                signed = newest(vault).map_err(read_again)?;
-                let size = signed.checkpoint().size;
-                if seen > size {
-                    return Err(Refusal::Contradicted(format!(
-                        "has cosigned {seen} entries; the ledger here has {size}"
-                    )));
-                }
-                if attempt == 1 && seen == old {
-                    return Err(Refusal::Contradicted(format!(
-                        "has cosigned other entries than the {seen} that are here"
-                    )));
-                }
-                old = seen;
-            }
-            Answer::NotContinued => {
-                let what = format!("has cosigned {old} entries that the {size} here do not begin with");
-                return Err(Refusal::Contradicted(what));
-            }
-            Answer::UnknownLog => {
-                let what = "does not know this ledger; whoever runs it has to be given";
-                return Err(Refusal::Failed(format!("{what} `{}`", vault.key_file.display())));
-            }
-            Answer::UnknownKey => {
-                let what = "knows this ledger's name with another key; whoever runs it has to be given";
-                return Err(Refusal::Failed(format!("{what} `{}`", vault.key_file.display())));
-            }
-        }
+/// The ledger whose files these are, also beside the process that writes them.
+impl Shown for Vault {
+    fn newest(&self) -> Result<SignedCheckpoint, String> {
+        newest(self).map_err(|stop| match stop {
+            Stop::Refused(what) | Stop::Unreachable(what) | Stop::Usage(what) => what,
+            Stop::No | Stop::NobodyListens => "the newest checkpoint cannot be read".to_owned(),
+        })
     }
-    Err(Refusal::Failed(
-        "goes on from another size each time; somebody else is showing it this ledger".to_owned(),
-    ))
-}
 
-fn read_again(stop: Stop) -> Refusal {
-    match stop {
-        Stop::Refused(what) | Stop::Unreachable(what) | Stop::Usage(what) => Refusal::Failed(what),
-        Stop::No | Stop::NobodyListens => Refusal::Failed("the newest checkpoint cannot be read".to_owned()),
+    fn prove(&self, old: u64, new: u64) -> Result<ConsistencyProof, ProveError> {
+        prove_consistency_of_files(&self.dir, old, new)
+    }
+
+    fn cosigned(&self) -> Cosigned {
+        Cosigned::of(&self.dir, &self.key)
     }
 }
 

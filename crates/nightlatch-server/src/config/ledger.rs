@@ -11,6 +11,7 @@ use nightlatch_ledger::{KeyKind, VerifierKey};
 use serde::{Serialize, Serializer};
 
 use super::code::Code;
+use super::duration::Millis;
 use super::key::{Form, Key, Need, Section, Status};
 use super::mistake::Mistake;
 use super::notes::Notes;
@@ -21,15 +22,25 @@ use super::url::{self, Origin};
 pub(super) static SECTION: Section = Section {
     path: "ledger",
     header: "[ledger]",
-    about: "Who is shown checkpoints of the record by `nightlatch ledger anchor`, so that a rewritten history can be told. The server itself asks nobody: run the command from a timer.",
-    keys: &[Key {
-        name: "witness",
-        form: Form::Tables,
-        need: Need::Optional("nobody is shown the record"),
-        status: Status::Now,
-        example: "[[ledger.witness]]",
-        means: "See its own section.",
-    }],
+    about: "Who is shown checkpoints of the record, so that a rewritten history can be told. The running server shows them; so does `nightlatch ledger anchor`, at once.",
+    keys: &[
+        Key {
+            name: "anchor_every",
+            form: Form::Duration,
+            need: Need::Default("\"1h\""),
+            status: Status::Now,
+            example: "\"10m\"",
+            means: "How often the server shows the newest checkpoint to every witness, from its start on. What was written after the last time is not anchored. At least a second; each time that there is something new, a file of some 300 bytes is kept.",
+        },
+        Key {
+            name: "witness",
+            form: Form::Tables,
+            need: Need::Optional("nobody is shown the record"),
+            status: Status::Now,
+            example: "[[ledger.witness]]",
+            means: "See its own section.",
+        },
+    ],
 };
 
 pub(super) static WITNESS: Section = Section {
@@ -67,7 +78,9 @@ pub(super) static WITNESS: Section = Section {
 /// `[ledger]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Ledger {
-    /// Who is shown its checkpoints by `nightlatch ledger anchor`.
+    /// How often the server shows its checkpoints.
+    pub(crate) anchor_every: Millis,
+    /// Who is shown them.
     pub(crate) witnesses: Vec<Witness>,
 }
 
@@ -95,6 +108,7 @@ pub(crate) struct Prefix {
 impl Ledger {
     pub(super) fn read(notes: &mut Notes<'_>, root: &Table<'_>) -> Option<Self> {
         let table = root.child(notes, &SECTION, "ledger")?;
+        let anchor_every = table.text(notes, "anchor_every", every);
         let mut witnesses: Vec<Witness> = Vec::new();
         for table in table.children(notes, &WITNESS, "witness", false) {
             let key = table.text(notes, "key", key);
@@ -111,8 +125,19 @@ impl Ledger {
             }
             witnesses.push(Witness { key, url, ca_file });
         }
-        Some(Self { witnesses })
+        Some(Self { anchor_every: anchor_every?, witnesses })
     }
+}
+
+fn every(text: &str) -> Result<Millis, Mistake> {
+    let every = Millis::parse(text)?;
+    if every < Millis(1_000) {
+        let message = format!("`{}` is too often for anybody to be asked over a network", quoted(text));
+        return Err(
+            Mistake::new(Code::BadDuration, message).hint("a second at least; `10m` or `1h` is usual")
+        );
+    }
+    Ok(every)
 }
 
 /// Does not repeat what it refuses: it may be the private key, pasted in the public one's place.

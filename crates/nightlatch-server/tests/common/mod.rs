@@ -67,9 +67,15 @@ pub(crate) fn configuration(gateway: u16, admin: u16) -> String {
 
 impl House {
     pub(crate) fn new() -> House {
+        House::with("")
+    }
+
+    /// With more tables in its configuration.
+    pub(crate) fn with(tables: &str) -> House {
         let folder = tempfile::tempdir().unwrap();
         let (gateway, admin) = (free_port(), free_port());
-        fs::write(folder.path().join("n.toml"), configuration(gateway, admin)).unwrap();
+        let text = configuration(gateway, admin) + tables;
+        fs::write(folder.path().join("n.toml"), text).unwrap();
         for role in ["issuer", "operator", "auditor"] {
             fs::write(folder.path().join(format!("{role}.key")), format!("{}\n", secret(role))).unwrap();
         }
@@ -121,6 +127,17 @@ impl House {
         std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         serde_json::from_str::<Value>(body).unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The numbers, as text.
+    pub(crate) fn metrics(&self) -> String {
+        let authority = self.admin.strip_prefix("http://").unwrap();
+        let mut stream = std::net::TcpStream::connect(authority).unwrap();
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+        answer
     }
 
     /// Waits until a checkpoint covers everything that is on the record.

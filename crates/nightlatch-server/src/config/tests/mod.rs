@@ -104,6 +104,9 @@ http2_connection_window = "2MiB"
 http2_abandoned = 60
 http2_control_frames = 5000
 
+[ledger]
+anchor_every = "30m"
+
 [[ledger.witness]]
 key = "witness.example/w1+04d2d833+BD1AF8PoQ4lakrcKp00bfrycmCzPLsSWjMDNVfEq9GYM"
 url = "https://witness.example/w1"
@@ -208,6 +211,7 @@ fn a_full_file_means_what_it_says() {
         },
         data_dir: PathBuf::from("/etc/nightlatch/data"),
         ledger: Ledger {
+            anchor_every: Millis(1_800_000),
             witnesses: vec![Witness {
                 key: "witness.example/w1+04d2d833+BD1AF8PoQ4lakrcKp00bfrycmCzPLsSWjMDNVfEq9GYM"
                     .parse()

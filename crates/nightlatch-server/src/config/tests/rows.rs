@@ -711,10 +711,23 @@ fn witnesses() {
             "it is the key of a log | ask whoever runs the witness for its verifier key; the part behind the last `+` begins with `B`".to_owned(),
         ),
     ] {
-        check(FULL, KEY, key, &[&format!("76:7 bad-witness-key | this cannot be a witness's key: {expected}")]);
+        check(FULL, KEY, key, &[&format!("79:7 bad-witness-key | this cannot be a witness's key: {expected}")]);
         let shown = read(&FULL.replacen(KEY, key, 1)).findings.render(false);
         assert_eq!(shown.contains(key), key == log, "only what is public is shown: {shown}");
     }
+}
+
+#[test]
+fn how_often_the_record_is_shown() {
+    check(
+        FULL,
+        "\"30m\"",
+        "\"999ms\"",
+        &[
+            "76:16 bad-duration | `999ms` is too often for anybody to be asked over a network | a second at least; `10m` or `1h` is usual",
+        ],
+    );
+    check(FULL, "\"30m\"", "\"1s\"", &[]);
 }
 
 #[test]
