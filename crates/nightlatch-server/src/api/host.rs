@@ -22,13 +22,15 @@ pub(crate) struct CameInOn(pub(crate) SocketAddr);
 pub(crate) async fn check(request: Request, next: Next) -> Response {
     let local = request.extensions().get::<CameInOn>().map(|CameInOn(local)| local.ip());
     let mut hosts = request.headers().get_all(header::HOST).iter();
+    // In the form for proxies the target names a host of its own, and that one counts (RFC 9112 section 3.2.2). Here both must be ours.
+    let target = request.uri().authority().is_none_or(|authority| is_ours(authority.as_str(), local));
     let ours = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().is_ok_and(|host| is_ours(host, local)),
         // Simple probes say no host, in the version of HTTP that need not. A browser always does.
         (None, _) => request.version() == Version::HTTP_10,
         _ => false,
     };
-    if ours {
+    if ours && target {
         return next.run(request).await;
     }
     let detail = "send it to `localhost`, a loopback address or the address this listener is bound to";

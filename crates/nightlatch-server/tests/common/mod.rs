@@ -15,6 +15,7 @@ use std::{
 /// A folder with a configuration and keys, and a server that runs on it.
 pub(crate) struct House {
     pub(crate) folder: tempfile::TempDir,
+    pub(crate) gateway: String,
     pub(crate) admin: String,
     pub(crate) server: Child,
 }
@@ -72,10 +73,14 @@ impl House {
 
     /// With more tables in its configuration.
     pub(crate) fn with(tables: &str) -> House {
+        House::changed(|text| text + tables)
+    }
+
+    /// With a configuration that was changed.
+    pub(crate) fn changed(change: impl FnOnce(String) -> String) -> House {
         let folder = tempfile::tempdir().unwrap();
         let (gateway, admin) = (free_port(), free_port());
-        let text = configuration(gateway, admin) + tables;
-        fs::write(folder.path().join("n.toml"), text).unwrap();
+        fs::write(folder.path().join("n.toml"), change(configuration(gateway, admin))).unwrap();
         for role in ["issuer", "operator", "auditor"] {
             fs::write(folder.path().join(format!("{role}.key")), format!("{}\n", secret(role))).unwrap();
         }
@@ -87,7 +92,8 @@ impl House {
             .stderr(fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let house = House { folder, admin: format!("http://127.0.0.1:{admin}"), server };
+        let gateway = format!("127.0.0.1:{gateway}");
+        let house = House { folder, gateway, admin: format!("http://127.0.0.1:{admin}"), server };
         for _ in 0..300 {
             if house.asks("auditor", &["session", "list"]).code == 0 {
                 return house;

@@ -7,6 +7,7 @@ mod events;
 mod failing_disk;
 mod ledger;
 mod pages;
+mod rebinding;
 mod roles;
 mod sessions;
 mod watching;
