@@ -3,7 +3,8 @@
 //
 // Clients use the site as long as it is there (load.js) and write down what they saw (history.js). At a moment that the seed chooses the
 // program is killed and started again at once. Every few rounds, and in the end, the record is verified; in the end it is exported,
-// read by code that is not ours (record.js) and held against what the clients saw (checker.js). Exit code 1 if anything is wrong.
+// read by code that is not ours (record.js), held against what the clients saw (checker.js) and against what its entries promise
+// (proof/verify.py). Exit code 1 if anything is wrong.
 import { appendFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import http from "node:http";
@@ -11,7 +12,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { WebSocketServer } from "ws";
 import { shared } from "../support/later.js";
-import { nightlatch } from "../support/program.js";
+import { ROOT, nightlatch, run } from "../support/program.js";
 import { startSite } from "../support/site.js";
 import { eventually, sleep } from "../support/wait.js";
 import { check } from "./checker.js";
@@ -123,11 +124,16 @@ async function compare() {
   const exported = path.join(dir, "export");
   const done = await nightlatch("ledger", "export", "--dir", path.join(dir, "data"), "--to", exported);
   if (done.code !== 0) return [done.stderr];
+  const proof = [path.join(ROOT, "proof/verify.py"), exported, "--key", path.join(dir, "data/keys/ledger.vkey"), "--json"];
+  const proved = await run("python3", proof);
+  if (proved.code !== 0 && proved.code !== 1) return [proved.stderr];
+  const { found } = JSON.parse(proved.stdout);
   const record = bySession(await entriesOf(exported));
   for (const request of history.requests) {
     if (upstream.seen.has(request.name)) request.passed = true;
   }
-  const { wrong, lostMs } = check(history, record, { busyMs: BUSY_MS, inARowMs: IN_A_ROW_MS });
+  const { wrong: seen, lostMs } = check(history, record, { busyMs: BUSY_MS, inARowMs: IN_A_ROW_MS });
+  const wrong = [...found.map((/** @type {object} */ one) => JSON.stringify(one)), ...seen];
   const known = new Set(history.sessions.map(({ id }) => id));
   const all = (/** @type {Iterable<[string, {ends: unknown[]}]>} */ of) => [...of];
   for (const [id, { ends }] of all(record)) {

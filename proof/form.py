@@ -1,0 +1,73 @@
+"""The kinds of entries and their fields, as docs/reference/ledger.md has them."""
+
+import json
+
+from notes import Wrong
+
+KINDS = {
+    "session_started": "session subject kind cause started last_activity policy idle_ms idle_rule hard_end hard_end_rule warning_ms credential",
+    "session_ended": "session subject reason by ended_at deadline last_activity policy passive open",
+    "cut": "session subject reason channel route point how ended_at lateness_us",
+    "refused_after_end": "session point",
+    "outcome_withheld": "session route status",
+    "limits_lowered": "session idle_ms idle_rule hard_end hard_end_rule",
+    "subject_blocked": "subject by",
+    "subject_unblocked": "subject by",
+    "clock_stepped": "direction by_ms",
+    "machine_suspended": "by_ms",
+    "clock_fault": "cause",
+    "entries_gave_way": "count",
+    "restored": "taken_at entries",
+    "started": "version clean live policy",
+    "stopped": "",
+}
+_NUMBERS = set(
+    "at started last_activity policy idle_ms hard_end warning_ms ended_at deadline passive open lateness_us by_ms count taken_at entries "
+    "live version_number absolute_ms".split()
+)
+_TEXTS = set(
+    "what session subject reason kind cause by channel route point how idle_rule hard_end_rule credential direction version".split()
+)
+
+
+def read(data):
+    """The entry, and whether it is of a kind that is known here. Kinds and fields are only ever added."""
+    try:
+        entry = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise Wrong("not a JSON object in UTF-8: %s" % error) from None
+    if not isinstance(entry, dict):
+        raise Wrong("not a JSON object")
+    _fields({name: entry[name] for name in ("what", "at") if name in entry}, ["what", "at"], {"at"})
+    what = entry["what"]
+    if what not in KINDS:
+        return entry, False
+    if what == "started":
+        _fields(entry, KINDS[what].split(), _NUMBERS - {"policy"})
+        if not isinstance(entry["policy"], dict):
+            raise Wrong("`policy` is not an object")
+        limits = dict(entry["policy"])
+        limits["version_number"] = limits.pop("version", None)
+        _fields(limits, ["version_number", "idle_ms", "absolute_ms", "warning_ms"], _NUMBERS)
+    else:
+        _fields(entry, KINDS[what].split(), _NUMBERS)
+    return entry, True
+
+
+def _fields(entry, needed, numbers):
+    for name in needed:
+        if name not in entry:
+            raise Wrong("`%s` is missing" % name)
+    for name, value in entry.items():
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        if name in numbers and not is_number:
+            raise Wrong("`%s` is not a whole number" % name)
+        if name in _TEXTS and not isinstance(value, str):
+            raise Wrong("`%s` is not a text" % name)
+
+
+def _once(pairs):
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        raise ValueError("a name stands in it twice")
+    return dict(pairs)
