@@ -5,6 +5,7 @@
 use crate::{
     alarm::Alarms,
     door::{Door, Listener, client_of},
+    failures::CutOff,
     gate::GatedIo,
     gateway::Gateway,
     outlet::Outlet,
@@ -12,7 +13,7 @@ use crate::{
     seat::{Seat, Share},
     socket::Socket,
 };
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error, io, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, watch},
@@ -88,6 +89,7 @@ impl Gateway {
             };
         }
         let Ok(share) = self.share(address) else {
+            self.cut_offs.count(CutOff::Share);
             tracing::debug!(%address, "a client has all the connections it may have");
             return;
         };
@@ -98,19 +100,40 @@ impl Gateway {
         let alarms = Alarms::default();
         let peer = Peer { address, secure: tls.is_some(), outlet, pins, alarms, seat: Arc::new(seat) };
         let served = match tls {
-            None => self.http(io, peer, stop).await,
+            None => Arc::clone(&self).http(io, peer, stop).await,
             Some(tls) => match timeout(self.limits.handshake_within, tls.accept(io)).await {
                 Ok(Ok(io)) => match io.get_ref().1.alpn_protocol() {
-                    Some(b"h2") => self.http2(io, peer, stop).await,
-                    _ => self.http(io, peer, stop).await,
+                    Some(b"h2") => Arc::clone(&self).http2(io, peer, stop).await,
+                    _ => Arc::clone(&self).http(io, peer, stop).await,
                 },
                 Ok(Err(error)) => Err(error),
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+                Err(_) => {
+                    self.cut_offs.count(CutOff::Handshake);
+                    return;
+                }
             },
         };
         if let Err(error) = served {
+            if let Some(limit) = limit_behind(&error) {
+                self.cut_offs.count(limit);
+            }
             tracing::debug!(%error, "a client's connection ended");
         }
+    }
+}
+
+/// The limit that a connection ended by, if it was one of the socket's or of the way down to it.
+fn limit_behind(error: &(dyn Error + 'static)) -> Option<CutOff> {
+    let io = error.downcast_ref::<io::Error>().or_else(|| error.downcast_ref::<h2::Error>()?.get_io());
+    match io.map(io::Error::kind) {
+        Some(io::ErrorKind::TimedOut) => return Some(CutOff::TakesNothing),
+        Some(io::ErrorKind::QuotaExceeded) => return Some(CutOff::ControlFrames),
+        _ => {}
+    }
+    // What an `io::Error` was made of is not its source.
+    match io.and_then(io::Error::get_ref) {
+        Some(inner) => limit_behind(inner),
+        None => limit_behind(error.source()?),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::{
     drain::{Drain, Turn},
+    failures::Failure,
     forward::trailers,
     gate::{Guarded, Over, ended},
     grpc::{self, Messages},
@@ -114,6 +115,14 @@ impl Download {
             && self.progress.read_whole()
         {
             lease.give_back();
+        }
+    }
+
+    /// Its client sees it; whoever watches the application sees it counted. A body of the client's that is none breaks the
+    /// connection to the application as well.
+    fn count_broken_off(&self) {
+        if let (Some(lease), None) = (&self.lease, self.progress.fault()) {
+            lease.failures().count(Failure::AnswerBrokenOff);
         }
     }
 
@@ -245,7 +254,13 @@ impl Body for Download {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, DownloadError>>> {
         let this = &mut *self;
-        let Some(mut guard) = this.guard.take() else { return this.poll_body(cx) };
+        let Some(mut guard) = this.guard.take() else {
+            let polled = this.poll_body(cx);
+            if let Poll::Ready(Some(Err(_))) = polled {
+                this.count_broken_off();
+            }
+            return polled;
+        };
         let polled = this.poll_guarded(&mut guard, cx);
         this.guard = Some(guard);
         polled
@@ -311,7 +326,10 @@ impl Download {
             }
             let passing = match frame {
                 Some(Ok(frame)) => guard.take(frame).map(Ok),
-                Some(Err(error)) => Some(Err(error)),
+                Some(Err(error)) => {
+                    self.count_broken_off();
+                    Some(Err(error))
+                }
                 None => match guard.rest() {
                     Some(rest) => Some(Ok(rest)),
                     None => {

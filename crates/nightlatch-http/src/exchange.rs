@@ -13,6 +13,7 @@ mod switching;
 use crate::{
     answer::{Answer, Asker, NeedsHttp1, Obstacle, Outcome, close_after, trailers_only},
     download::{Download, Words},
+    failures::{CutOff, Failure},
     forward::{
         identity::Identity,
         request::{self, Upward},
@@ -27,7 +28,7 @@ use crate::{
     sending::{InTime, Sending},
     sse::{self, EventStream},
     upgrade::Switch,
-    upload::{Progress, Upload},
+    upload::{Fault, Progress, Upload},
     upstream::{
         Lease, UpBody, UpstreamError,
         pinned::{Place, Whose},
@@ -43,7 +44,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::upgrade::OnUpgrade;
 use nightlatch_core::Activity;
 use nightlatch_engine::{Channel, End, Permit};
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 use tokio::time::timeout;
 
 /// Why an application that authenticates connections cannot be used.
@@ -261,11 +262,12 @@ impl Exchange<'_> {
             return self.cut_short(end, progress).await;
         }
         if let Some(fault) = progress.fault() {
+            self.count_fault(fault);
             let mut answer = self.gateway.refuse(&self.asker, &fault.obstacle());
             close_after(&mut answer);
             return answer;
         }
-        tracing::warn!(app = self.app.name, %error, "the application gave no answer");
+        self.say_failure(Failure::of(error), error);
         let (status, code) = match error {
             UpstreamError::Connect { .. } => (StatusCode::BAD_GATEWAY, "application-unreachable"),
             UpstreamError::ConnectTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "application-unreachable"),
@@ -288,8 +290,22 @@ impl Exchange<'_> {
     }
 
     fn too_slow(&self, method: &Method) -> Answer {
+        self.say_failure(Failure::TooSlow, &"it did not begin one within `limits.answer_within`");
         let sent = if method.is_safe() { Sent::Nothing } else { Sent::Perhaps };
         self.trouble(StatusCode::GATEWAY_TIMEOUT, "application-too-slow", sent)
+    }
+
+    fn say_failure(&self, failure: Failure, error: &dyn Display) {
+        let now = self.gateway.engine.clock().now();
+        self.app.upstream.failures().say(failure, &self.app.name, error, now);
+    }
+
+    fn count_fault(&self, fault: Fault) {
+        match fault {
+            Fault::Slow => self.gateway.cut_offs.count(CutOff::SlowBody),
+            Fault::Large => self.gateway.cut_offs.count(CutOff::LargeBody),
+            Fault::Malformed => {}
+        }
     }
 
     /// Something went wrong on the way to the application; the session is not touched by it.

@@ -4,6 +4,7 @@ use crate::{
     app_cookie::{AppCookieError, AppCookies},
     cookies::CookieNames,
     drain::Drain,
+    failures::{CutOff, CutOffs, Failure},
     forward::client::{ClientView, TrustedProxies},
     limits::Limits,
     path::CanonicalPath,
@@ -97,6 +98,7 @@ pub struct Gateway {
     pub(crate) seats: Arc<Semaphore>,
     pub(crate) shares: Arc<Shares>,
     pub(crate) drain: Drain,
+    pub(crate) cut_offs: CutOffs,
     apps: Vec<App>,
 }
 
@@ -138,8 +140,23 @@ impl Gateway {
             seats: Arc::new(Semaphore::new(settings.limits.connections)),
             shares: Arc::new(Shares::new(settings.limits.connections_per_address)),
             drain: Drain::new(settings.limits.drain_within),
+            cut_offs: CutOffs::default(),
             apps,
         })
+    }
+
+    /// How often each application failed in each way since the gateway was made, by its name.
+    pub fn failures(&self) -> impl Iterator<Item = (&str, Failure, u64)> {
+        self.apps.iter().flat_map(|app| {
+            let failures = app.upstream.failures();
+            Failure::ALL.map(|failure| (app.name.as_str(), failure, failures.so_far(failure)))
+        })
+    }
+
+    /// How many clients this limit cut off since the gateway was made.
+    #[must_use]
+    pub fn cut_off(&self, limit: CutOff) -> u64 {
+        self.cut_offs.so_far(limit)
     }
 
     /// The application a request is for.

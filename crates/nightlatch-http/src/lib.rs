@@ -13,6 +13,7 @@
 //! | it is forwarded | `exchange`, `sending`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
 //! | its answer is passed on, or cut | `download`, [`sse`], [`grpc`], `upgrade`, `tunnel`, [`websocket`] |
 //! | it is refused | `answer`, [`pages`] |
+//! | what failed is counted | `failures` |
 //! | our own routes | `own`, `form` |
 //!
 //! What never lives here: deciding. That is the engine's; this crate only asks, as often as it takes.
@@ -27,6 +28,7 @@ mod download;
 mod drain;
 mod exchange;
 pub mod extract;
+mod failures;
 mod form;
 pub mod forward;
 #[doc(hidden)]
@@ -61,6 +63,7 @@ pub mod vocabulary;
 pub mod websocket;
 
 pub use door::{Door, Listener};
+pub use failures::{CutOff, Failure};
 pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, Settings};
 pub use limits::{Http2, Limits};
 pub use socket::Socket;

@@ -11,6 +11,7 @@ mod http2;
 pub(crate) mod pinned;
 
 use crate::{
+    failures::Failures,
     forward::{
         connection_auth,
         framing::{FramingFault, one_framing},
@@ -107,6 +108,7 @@ pub(crate) struct Upstream {
     /// The one used last is at the back.
     idle: Mutex<VecDeque<Connection>>,
     shared: Arc<http2::Pool>,
+    failures: Failures,
 }
 
 /// What an application speaks.
@@ -161,12 +163,18 @@ impl Upstream {
             speaks,
             idle: Mutex::default(),
             shared: Arc::default(),
+            failures: Failures::default(),
         }
     }
 
     /// `host:port`, or `unix:` and a path.
     pub(crate) fn authority(&self) -> &Arc<str> {
         &self.authority
+    }
+
+    /// How it failed so far.
+    pub(crate) fn failures(&self) -> &Failures {
+        &self.failures
     }
 
     /// What stands in `Host` where the client named none.
@@ -235,6 +243,11 @@ impl Upstream {
 }
 
 impl Lease {
+    /// How its application failed so far.
+    pub(crate) fn failures(&self) -> &Failures {
+        self.upstream.failures()
+    }
+
     /// Sends a request and waits for the head of the answer. From here on every byte of it is asked for at the socket.
     pub(crate) async fn send(
         &mut self,

@@ -18,7 +18,7 @@ use common::{
 use h2::Reason;
 use http::{Response, StatusCode};
 use nightlatch_engine::ManualTime;
-use nightlatch_http::{AppSettings, Http2, Limits, Protocol, Settings};
+use nightlatch_http::{AppSettings, CutOff, Http2, Limits, Protocol, Settings};
 use std::{
     net::SocketAddr,
     sync::{
@@ -234,6 +234,7 @@ async fn who_gives_up_over_and_over_what_he_asks_for_is_told_to_calm_down() {
     }
     let closed = timeout(Duration::from_secs(5), line.closed).await.unwrap().unwrap().unwrap_err();
     assert_eq!(closed.reason(), Some(Reason::ENHANCE_YOUR_CALM));
+    assert_eq!(site.gateway.cut_off(CutOff::Abandoned), 1);
     site.nothing_open(&token).await;
 }
 
@@ -338,7 +339,7 @@ async fn a_flood_of_frames_about_the_connection_ends_it() {
     let window = [&[0, 0, 4, 8, 0, 0, 0, 0, 0][..], &[0, 0, 0, 1]].concat();
     let priority = [&[0, 0, 5, 2, 0, 0, 0, 0, 9][..], &[0, 0, 0, 0, 1]].concat();
     let unknown = vec![0, 0, 0, 0x42, 0, 0, 0, 0, 0];
-    for frame in [EMPTY_SETTINGS.to_vec(), ping, window, priority, unknown] {
+    for (nth, frame) in (1..).zip([EMPTY_SETTINGS.to_vec(), ping, window, priority, unknown]) {
         let mut tls = connect(&connector, site.address).await;
         tls.write_all(PREFACE).await.unwrap();
         tls.write_all(EMPTY_SETTINGS).await.unwrap();
@@ -350,6 +351,7 @@ async fn a_flood_of_frames_about_the_connection_ends_it() {
             })
         });
         assert!(ended.await.is_ok(), "a flood of {frame:?} goes on");
+        assert_eq!(site.gateway.cut_off(CutOff::ControlFrames), nth, "{frame:?}");
     }
 }
 
@@ -376,6 +378,7 @@ async fn a_stream_that_takes_nothing_and_a_line_that_asks_nothing_are_given_up()
         }
     });
     assert_eq!(broken.await.unwrap().reason(), Some(Reason::CANCEL));
+    assert_eq!(site.gateway.cut_off(CutOff::TakesNothing), 1);
     site.nothing_open(&token).await;
     let closed = timeout(Duration::from_secs(10), line.closed).await.expect("closed");
     assert!(closed.unwrap().is_ok(), "with a goodbye");

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Client, Closed, OK, Site, application, read_head, write};
-use nightlatch_http::{AppSettings, Limits, Settings};
+use nightlatch_http::{AppSettings, CutOff, Limits, Settings};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
@@ -39,6 +39,7 @@ async fn a_client_that_reads_nothing_is_reset_in_time() {
     assert!(next.answer().await.contains("live"));
     let (_, closed) = deaf.rest().await;
     assert_eq!(closed, Closed::Reset);
+    assert_eq!(site.gateway.cut_off(CutOff::TakesNothing), 1);
 }
 
 #[tokio::test]
@@ -118,6 +119,7 @@ async fn a_body_that_trickles_or_stops_is_given_up_on_public_routes_too() {
         gone.recv().await.unwrap();
         trickle.abort();
     }
+    assert_eq!(site.gateway.cut_off(CutOff::SlowBody), 3);
 }
 
 #[tokio::test]
@@ -161,6 +163,7 @@ async fn a_body_larger_than_is_taken_is_refused_whether_it_says_so_or_not() {
             .await;
         assert!(client.until("\r\n\r\n").await.starts_with("HTTP/1.1 413"), "{field}");
     }
+    assert_eq!(site.gateway.cut_off(CutOff::LargeBody), 2);
 }
 
 #[tokio::test]
@@ -185,5 +188,6 @@ async fn one_address_has_a_share_and_a_trusted_proxy_all() {
             .write_all(b"GET /_nightlatch/session HTTP/1.1\r\nHost: desk\r\nConnection: close\r\n\r\n")
             .await;
         assert_eq!(!third.rest().await.0.is_empty(), expected, "{trusted:?}");
+        assert_eq!(site.gateway.cut_off(CutOff::Share), u64::from(!expected));
     }
 }

@@ -40,7 +40,13 @@ fn taken() -> TcpSocket {
     socket
 }
 
-/// Asks once; the answer's status and code, after which the session must live on and hold nothing open.
+/// What was counted of its application.
+fn counted(site: &Site) -> String {
+    let kinds = site.gateway.failures().filter(|(_, _, count)| *count > 0);
+    kinds.map(|(app, failure, count)| format!("{app} {} {count}", failure.code())).collect()
+}
+
+/// Asks once; the answer's status and code, and what was counted, after which the session must live on and hold nothing open.
 async fn fails(upstream: SocketAddr, request: &str) -> String {
     let site = site(upstream).await;
     let token = site.sign_in("trader").await;
@@ -61,7 +67,8 @@ async fn fails(upstream: SocketAddr, request: &str) -> String {
     // The client's connection is as good as before.
     client.get("/_nightlatch/session", &token, "").await;
     assert!(client.answer().await.contains("\"state\":\"live\""));
-    format!("{} {}", &answer[9..12], code.unwrap_or_default())
+    let counted = counted(&site).replace("app ", "").replace(" 1", "");
+    format!("{} {} {counted}", &answer[9..12], code.unwrap_or_default())
 }
 
 const GET: &str = "GET /page HTTP/1.1\nCREDENTIAL\n\n";
@@ -80,16 +87,19 @@ async fn says(words: &'static str) -> SocketAddr {
 async fn an_application_that_fails_before_it_answers() {
     let taken = taken();
     let nobody = taken.local_addr().unwrap();
-    assert_eq!(fails(nobody, GET).await, "502 application-unreachable");
-    assert_eq!(fails(nobody, POST).await, "502 application-unreachable");
+    assert_eq!(fails(nobody, GET).await, "502 application-unreachable connection_refused");
+    assert_eq!(fails(nobody, POST).await, "502 application-unreachable connection_refused");
     let closes = application(|connection| async { drop(connection) }).await;
-    assert_eq!(fails(closes, GET).await, "502 application-broke-off");
+    assert_eq!(fails(closes, GET).await, "502 application-broke-off connection_lost");
     let rows = [
-        ("", "502 application-broke-off"),
-        ("HTTP/1.1 200 OK\nContent-Le", "502 application-broke-off"),
-        ("SSH-2.0-OpenSSH_9.6\n", "502 application-broke-off"),
-        ("HTTP/1.1 200 OK\nContent-Length: 1\nContent-Length: 2\n\nxx", "502 application-broke-off"),
-        ("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n\n", "502 bad-upgrade"),
+        ("", "502 application-broke-off connection_lost"),
+        ("HTTP/1.1 200 OK\nContent-Le", "502 application-broke-off connection_lost"),
+        ("SSH-2.0-OpenSSH_9.6\n", "502 application-broke-off bad_answer"),
+        (
+            "HTTP/1.1 200 OK\nContent-Length: 1\nContent-Length: 2\n\nxx",
+            "502 application-broke-off bad_answer",
+        ),
+        ("HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n\n", "502 bad-upgrade "),
     ];
     for (words, expected) in rows {
         for request in [GET, POST] {
@@ -105,7 +115,7 @@ async fn an_application_that_never_answers_or_never_ends_its_head() {
         sleep(Duration::from_secs(60)).await;
     })
     .await;
-    assert_eq!(fails(silent, GET).await, "504 application-too-slow");
+    assert_eq!(fails(silent, GET).await, "504 application-too-slow too_slow");
     let huge = application(|mut connection| async move {
         read_head(&mut connection).await;
         let mut open = write(&mut connection, "HTTP/1.1 200 OK\n").await;
@@ -116,7 +126,7 @@ async fn an_application_that_never_answers_or_never_ends_its_head() {
         }
     })
     .await;
-    assert_eq!(fails(huge, GET).await, "502 application-broke-off");
+    assert_eq!(fails(huge, GET).await, "502 application-broke-off bad_answer");
 }
 
 #[tokio::test]
@@ -139,6 +149,7 @@ async fn a_reset_in_the_middle_of_a_body_reaches_the_client_as_an_incomplete_bod
         let (seen, _) = client.rest().await;
         let text = String::from_utf8_lossy(&seen);
         assert!(text.contains("part") && !text.ends_with("0\r\n\r\n"), "{text}");
+        assert_eq!(counted(&site), "app answer_broken_off 1");
         site.nothing_open(&token).await;
         assert!(site.session(&token).end().is_none());
     }
@@ -266,7 +277,7 @@ async fn nobody_is_told_to_continue_towards_an_application_that_is_not_there() {
     let taken = taken();
     let nobody = taken.local_addr().unwrap();
     let expects = POST.replace("CREDENTIAL\n", "CREDENTIAL\nExpect: 100-continue\n").replace("buy", "");
-    assert_eq!(fails_and_closes(nobody, &expects).await, "502 application-unreachable");
+    assert_eq!(fails_and_closes(nobody, &expects).await, "502 application-unreachable connection_refused");
 }
 
 /// The same for a client whose body nobody will read: its connection closes after the answer.
@@ -283,7 +294,8 @@ async fn fails_and_closes(upstream: SocketAddr, request: &str) -> String {
     let code = answer.split("urn:nightlatch:problem:").nth(1).and_then(|rest| rest.split('"').next());
     assert!(client.rest().await.0.is_empty() && answer.contains("connection: close\r\n"), "{answer}");
     site.nothing_open(&token).await;
-    format!("{} {}", &answer[9..12], code.unwrap_or_default())
+    let counted = counted(&site).replace("app ", "").replace(" 1", "");
+    format!("{} {} {counted}", &answer[9..12], code.unwrap_or_default())
 }
 
 #[tokio::test]

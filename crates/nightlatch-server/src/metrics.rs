@@ -2,14 +2,16 @@
 //!
 //! The engine counts in plain atomics and knows no exporter; here its numbers get names. Each metric stands once, with its help, its
 //! labels and where its numbers come from; the text and the reference page are both made from that list. Units are in the names. Nothing
-//! is labelled by session, subject, route or address: a label is a closed list of words, or of witnesses in the configuration, so the
-//! number of series is fixed.
+//! is labelled by session, subject, route or address: a label is a closed list of words, or of applications and witnesses in the
+//! configuration, so the number of series is fixed.
 
+mod gateway;
 mod witnesses;
 
 use crate::tls::RELOADS;
 use nightlatch_core::{Activity, EndReason};
 use nightlatch_engine::{Channel, Engine, LATENESS_BOUNDS_US, Lateness, Part};
+use nightlatch_http::Gateway;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text::encode},
@@ -27,14 +29,14 @@ use std::{
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// One metric: what it is called, what it means, and where its numbers come from.
-struct Metric {
+/// One metric of `S`: what it is called, what it means, and where its numbers come from.
+struct Metric<S: 'static = Engine> {
     /// Without the `_total` that a counter's samples get.
     name: &'static str,
     kind: MetricType,
     labels: &'static str,
     means: &'static str,
-    samples: fn(&Engine) -> Vec<Sample>,
+    samples: fn(&S) -> Vec<Sample>,
 }
 
 struct Sample {
@@ -249,14 +251,14 @@ const METRICS: &[Metric] = &[
     },
 ];
 
-fn all() -> impl Iterator<Item = &'static Metric> {
+fn of_the_engine() -> impl Iterator<Item = &'static Metric> {
     METRICS.iter().chain(witnesses::METRICS)
 }
 
 /// Everything that is counted, as text.
-pub(crate) fn text(engine: &Arc<Engine>) -> String {
+pub(crate) fn text(engine: &Arc<Engine>, gateway: &Arc<Gateway>) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Engines(Arc::clone(engine))));
+    registry.register_collector(Box::new(Counted(Arc::clone(engine), Arc::clone(gateway))));
     let mut text = String::new();
     if encode(&mut text, &registry).is_err() {
         // Writing to a string does not fail; half of a text must not pass for all of it.
@@ -266,29 +268,49 @@ pub(crate) fn text(engine: &Arc<Engine>) -> String {
     text
 }
 
-struct Engines(Arc<Engine>);
+struct Counted(Arc<Engine>, Arc<Gateway>);
 
-impl fmt::Debug for Engines {
+impl fmt::Debug for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Engines(..)")
+        f.write_str("Counted(..)")
     }
 }
 
-impl Collector for Engines {
+impl Collector for Counted {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        for metric in all() {
-            let help = metric.means.trim_end_matches('.');
-            let mut family = encoder.encode_descriptor(metric.name, help, None, metric.kind)?;
-            for Sample { labels, value } in (metric.samples)(&self.0) {
-                // Without labels there is no family: it would be written with empty braces.
-                if labels.is_empty() {
-                    value.encode(&mut family)?;
-                } else {
-                    value.encode(&mut family.encode_family(&labels)?)?;
-                }
+        for metric in of_the_engine() {
+            metric.encode(&self.0, &mut encoder)?;
+        }
+        for metric in gateway::METRICS {
+            metric.encode(&self.1, &mut encoder)?;
+        }
+        Ok(())
+    }
+}
+
+impl<S> Metric<S> {
+    fn encode(&self, of: &S, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = self.means.trim_end_matches('.');
+        let mut family = encoder.encode_descriptor(self.name, help, None, self.kind)?;
+        for Sample { labels, value } in (self.samples)(of) {
+            // Without labels there is no family: it would be written with empty braces.
+            if labels.is_empty() {
+                value.encode(&mut family)?;
+            } else {
+                value.encode(&mut family.encode_family(&labels)?)?;
             }
         }
         Ok(())
+    }
+
+    /// Its line in the reference.
+    fn line(&self) -> String {
+        let (suffix, kind) = match self.kind {
+            MetricType::Counter => ("_total", "counter"),
+            MetricType::Histogram => ("", "histogram"),
+            _ => ("", "gauge"),
+        };
+        format!("| `{}{suffix}` | {kind} | {} | {} |\n", self.name, self.labels, self.means)
     }
 }
 
@@ -369,22 +391,13 @@ pub(crate) fn reference_markdown() -> String {
         "<!-- Generated from the list of metrics in the program. Change it there; a test compares this page with it. -->\n\n\
          # Metrics\n\n\
          `GET /metrics` on the admin listener answers with OpenMetrics text, which Prometheus reads. It needs no key and names\n\
-         nobody: every label is a closed list of words, or the name of a witness. Counters begin at 0 with each start of the program; the ledger keeps\n\
+         nobody: every label is a closed list of words, or the name of a witness or of an application in the configuration. Counters begin at 0 with each start of the program; the ledger keeps\n\
          every single event.\n\n\
          Bounds of the lateness histograms, in seconds: {}.\n\n\
          | Metric | Type | Labels | Means |\n| --- | --- | --- | --- |\n",
         bounds.join(", ")
     );
-    for metric in all() {
-        let (suffix, kind) = match metric.kind {
-            MetricType::Counter => ("_total", "counter"),
-            MetricType::Histogram => ("", "histogram"),
-            _ => ("", "gauge"),
-        };
-        page.push_str(&format!(
-            "| `{}{suffix}` | {kind} | {} | {} |\n",
-            metric.name, metric.labels, metric.means
-        ));
-    }
+    page.extend(of_the_engine().map(Metric::line));
+    page.extend(gateway::METRICS.iter().map(Metric::line));
     page
 }

@@ -175,7 +175,14 @@ impl Site {
         let (drain, draining) = watch::channel(false);
         let (stop, stopping) = watch::channel(false);
         let engine = Arc::clone(running.engine());
-        let state = ApiState::new(engine, keys, Arc::clone(&index), draining.clone(), stopping.clone());
+        let state = ApiState::new(
+            engine,
+            Arc::clone(&gateway),
+            keys,
+            Arc::clone(&index),
+            draining.clone(),
+            stopping.clone(),
+        );
         let acceptor = tls.as_ref().map(tls::acceptor).transpose()?;
         let mut gateways = JoinSet::new();
         let doors = [Door::new(Listener::Tcp(tcp), acceptor.clone())]

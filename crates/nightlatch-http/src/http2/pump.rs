@@ -28,7 +28,9 @@ pub(crate) enum Pumped {
     Whole,
     /// The other side wants no more of it.
     Refused,
-    /// Its session ended, its source broke off, or nobody took it: the stream was reset by us.
+    /// Nobody took it: the stream was reset by us.
+    TookNothing,
+    /// Its session ended, or its source broke off: the stream was reset by us.
     Reset,
 }
 
@@ -164,6 +166,7 @@ impl Pump<'_> {
             return Pumped::Refused;
         }
         let over = self.permit.filter(|permit| permit.ask().is_err());
+        let is_slow = matches!(stop, Stop::Slow) && over.is_none();
         let reason = match stop {
             Stop::Broken if over.is_none() => self.broken,
             // Clients take it for an end, and not for an invitation to try again.
@@ -175,7 +178,7 @@ impl Pump<'_> {
         }
         self.out.resets();
         self.stream.send_reset(reason);
-        Pumped::Reset
+        if is_slow { Pumped::TookNothing } else { Pumped::Reset }
     }
 }
 

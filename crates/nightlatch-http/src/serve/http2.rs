@@ -7,6 +7,7 @@
 use crate::{
     alarm::Alarms,
     answer::{Answer, NeedsHttp1},
+    failures::CutOff,
     gateway::Gateway,
     http2::{
         followed::Followed,
@@ -71,9 +72,13 @@ impl Gateway {
         let Peer { address, secure, alarms, seat, .. } = peer;
         let line = Arc::new(Line { gateway: Arc::clone(&self), address, secure, alarms, seat, outgoing });
         let handshake = timeout(limits.handshake_within, settings(&limits).handshake::<_, Bytes>(io));
-        let mut connection = handshake.await?.map_err(io::Error::other)?;
+        let Ok(begun) = handshake.await else {
+            self.cut_offs.count(CutOff::Handshake);
+            return Ok(());
+        };
+        let mut connection = begun.map_err(io::Error::other)?;
         let mut streams = FuturesUnordered::new();
-        let mut abandoned = Abandoned { more_than_answered: 0, most: limits.http2.abandoned };
+        let mut abandoned = Abandoned { more_than_answered: 0, most: limits.http2.abandoned, told: false };
         let mut period = interval(CONTROL_PERIOD);
         // Runs while nothing is asked for, and when the connection is to close.
         let mut quiet = pin!(sleep(limits.head_within));
@@ -86,6 +91,7 @@ impl Gateway {
                 biased;
                 Some(answered) = streams.next() => {
                     if abandoned.too_many(answered) {
+                        self.cut_offs.count(CutOff::Abandoned);
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }
                     if streams.is_empty() && !stopping {
@@ -144,15 +150,18 @@ fn settings(limits: &Limits) -> h2::server::Builder {
 struct Abandoned {
     more_than_answered: u32,
     most: u32,
+    told: bool,
 }
 
 impl Abandoned {
+    /// Whether they have become too many. Said once.
     fn too_many(&mut self, answered: bool) -> bool {
         self.more_than_answered = match answered {
             true => self.more_than_answered.saturating_sub(1),
             false => self.more_than_answered + 1,
         };
-        self.more_than_answered > self.most
+        let too_many = self.more_than_answered > self.most;
+        too_many && !std::mem::replace(&mut self.told, too_many)
     }
 }
 
@@ -225,7 +234,11 @@ impl Line {
             within,
             broken: Reason::INTERNAL_ERROR,
         };
-        pump.run(body).await != Pumped::Refused
+        let pumped = pump.run(body).await;
+        if pumped == Pumped::TookNothing {
+            self.gateway.cut_offs.count(CutOff::TakesNothing);
+        }
+        pumped != Pumped::Refused
     }
 }
 

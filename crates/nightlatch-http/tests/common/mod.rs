@@ -55,7 +55,7 @@ impl Making {
 pub struct Site {
     pub address: SocketAddr,
     pub running: Running,
-    gateway: Arc<Gateway>,
+    pub gateway: Arc<Gateway>,
     stop: watch::Sender<bool>,
     _data: tempfile::TempDir,
 }

@@ -129,5 +129,6 @@ fn answer(wrong: Option<&'static str>, faults: &[Fault]) -> Response {
     responses((status = 200, description = "The numbers.", content_type = "application/openmetrics-text", body = String))
 )]
 pub(crate) async fn metrics(State(state): State<ApiState>) -> Response {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(state.engine())).into_response()
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(state.engine(), state.gateway()))
+        .into_response()
 }

@@ -49,6 +49,7 @@ use axum::{
     routing::{get, post, put},
 };
 use nightlatch_engine::Engine;
+use nightlatch_http::Gateway;
 use problem::{Code, Problem};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, watch};
@@ -64,6 +65,7 @@ pub(crate) struct ApiState(Arc<Shared>);
 
 struct Shared {
     engine: Arc<Engine>,
+    gateway: Arc<Gateway>,
     keys: ApiKeys,
     index: Arc<Index>,
     draining: watch::Receiver<bool>,
@@ -76,17 +78,22 @@ impl ApiState {
     /// on it any more and the program stops.
     pub(crate) fn new(
         engine: Arc<Engine>,
+        gateway: Arc<Gateway>,
         keys: ApiKeys,
         index: Arc<Index>,
         draining: watch::Receiver<bool>,
         stopping: watch::Receiver<bool>,
     ) -> ApiState {
         let streams = Arc::new(Semaphore::new(STREAMS_MOST));
-        ApiState(Arc::new(Shared { engine, keys, index, draining, stopping, streams }))
+        ApiState(Arc::new(Shared { engine, gateway, keys, index, draining, stopping, streams }))
     }
 
     fn engine(&self) -> &Arc<Engine> {
         &self.0.engine
+    }
+
+    fn gateway(&self) -> &Arc<Gateway> {
+        &self.0.gateway
     }
 
     fn keys(&self) -> &ApiKeys {

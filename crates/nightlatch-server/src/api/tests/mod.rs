@@ -20,6 +20,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nightlatch_core::{Limits, Policy, Span};
 use nightlatch_engine::{Engine, ManualTime, Running};
+use nightlatch_http::{Gateway, Settings};
 use nightlatch_ledger::{Disk, Options, OsDisk};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc};
@@ -104,8 +105,10 @@ impl House {
             keys.add(name, role, &secret(name));
         }
         let (stop, stopping) = watch::channel(false);
+        let gateway = Gateway::new(Arc::clone(running.engine()), Settings::default()).unwrap();
         let state = ApiState::new(
             Arc::clone(running.engine()),
+            Arc::new(gateway),
             keys,
             Arc::clone(&index),
             stopping.clone(),
