@@ -138,10 +138,17 @@ fn load(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, Tls
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let named = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-        let all = self.in_use();
-        let fitting = named.and_then(|name| all.iter().find(|certificate| is_for(certificate, &name)));
-        fitting.or(all.first()).cloned()
+        chosen(&self.in_use(), named.as_ref()).cloned()
     }
+}
+
+/// The certificate for who asks by this name: the first that is for it, or else the first of all.
+pub(crate) fn chosen<'a>(
+    all: &'a [Arc<CertifiedKey>],
+    name: Option<&ServerName<'_>>,
+) -> Option<&'a Arc<CertifiedKey>> {
+    let fitting = name.and_then(|name| all.iter().find(|certificate| is_for(certificate, name)));
+    fitting.or(all.first())
 }
 
 /// Whether a certificate is for this name.

@@ -18,6 +18,7 @@ mod ports;
 mod process;
 mod record;
 mod report;
+mod served;
 mod server;
 mod sockets;
 mod upstreams;
@@ -78,6 +79,7 @@ fn of_a_site(report: &mut Report, config: &Config, args: &DoctorArgs) -> Done {
     record::look(report, config, args.whole);
     certificates::look(report, config);
     ports::look(report, config, &holder);
+    served::look(report, config, &holder);
     upstreams::look(report, config);
     limits::look(report, config, &holder);
     server::look(report, config, args.admin.as_deref(), &holder)

@@ -78,9 +78,15 @@ impl House {
 
     /// With a configuration that was changed.
     pub(crate) fn changed(change: impl FnOnce(String) -> String) -> House {
+        House::prepared(|_, text| change(text))
+    }
+
+    /// With what this puts into the folder and makes of the configuration.
+    pub(crate) fn prepared(prepare: impl FnOnce(&Path, String) -> String) -> House {
         let folder = tempfile::tempdir().unwrap();
         let (gateway, admin) = (free_port(), free_port());
-        fs::write(folder.path().join("n.toml"), change(configuration(gateway, admin))).unwrap();
+        let text = prepare(folder.path(), configuration(gateway, admin));
+        fs::write(folder.path().join("n.toml"), text).unwrap();
         for role in ["issuer", "operator", "auditor"] {
             fs::write(folder.path().join(format!("{role}.key")), format!("{}\n", secret(role))).unwrap();
         }

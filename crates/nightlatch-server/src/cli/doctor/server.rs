@@ -61,7 +61,7 @@ pub(super) fn look(report: &mut Report, config: &Config, admin: Option<&str>, ho
 }
 
 /// Where a listener is reached from this machine.
-fn reached(listener: SocketAddr) -> SocketAddr {
+pub(super) fn reached(listener: SocketAddr) -> SocketAddr {
     let ip = match listener.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
