@@ -174,12 +174,12 @@ impl Exchange<'_> {
             && permit.ask().is_err()
         {
             let end = permit.ended().await;
+            drop(lease);
             if method.is_safe() {
-                drop(lease);
                 return Box::pin(self.cut_short(end, &progress)).await;
             }
             permit.record_withheld(&self.route, Some(response.status().as_u16()));
-            return self.signed_out(end, Outcome::Unknown);
+            return Box::pin(self.withheld(end, &progress)).await;
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return self.switch(response, lease, &progress, client_upgrade);
@@ -231,6 +231,20 @@ impl Exchange<'_> {
         let answer = progress.read_off(self.signed_out(end, Outcome::NotForwarded)).await;
         if let Some(guarded) = self.guarded(channel) {
             self.peer.outlet.record_when_left(guarded, how);
+        }
+        answer
+    }
+
+    /// The end came between an answer and its client. It is not known what came of the request, whole or not: one that breaks off before an
+    /// answer is not acted on, but whoever answers early (perhaps with a refusal, perhaps not) has made up its mind on less than all of it.
+    async fn withheld(&self, end: End, progress: &Progress) -> Answer {
+        let answer = self.signed_out(end, Outcome::Unknown);
+        if progress.read_whole() {
+            return answer;
+        }
+        let answer = progress.read_off(answer).await;
+        if let Some(guarded) = self.guarded(Channel::Upload) {
+            self.peer.outlet.record_when_left(guarded, "aborted");
         }
         answer
     }

@@ -128,6 +128,32 @@ async fn never_late_nothing_goes_into_a_connection_that_was_had_too_late() {
     frozen.is_over().await;
 }
 
+/// An application that answers before it has the whole request may have acted on what it has.
+#[tokio::test]
+async fn kept_of_an_early_answer_that_is_withheld_the_outcome_is_unknown() {
+    for (method, unknown) in [("POST", true), ("GET", false)] {
+        let (app, go, mut noted) = told("", b"HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\nLATE").await;
+        let frozen = Frozen::new(app).await;
+        let mut client = frozen.ask(method, "/orders", "Content-Length: 9\n").await;
+        client.send("early").await;
+        next(&mut noted).await;
+        sleep(Duration::from_millis(50)).await;
+        frozen.pass_the_deadline();
+        go.send(()).unwrap();
+        let answer = client.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 401") && !answer.contains("LATE"), "{answer}");
+        assert_eq!(answer.contains("\"outcome\":\"unknown\""), unknown, "{answer}");
+        if unknown {
+            let entries =
+                frozen.site.entries(1, |entry| matches!(entry, Entry::OutcomeWithheld { .. })).await;
+            assert!(matches!(entries[0], Entry::OutcomeWithheld { status: Some(201), .. }), "{entries:?}");
+        }
+        let cuts = frozen.site.cuts(1).await;
+        assert_eq!((&*cuts[0].channel, &*cuts[0].how), ("upload", "aborted"), "{cuts:?}");
+        frozen.is_over().await;
+    }
+}
+
 #[tokio::test]
 async fn never_late_an_answer_that_comes_after_the_end_is_withheld() {
     for (method, outcome) in [("GET", None), ("POST", Some("\"outcome\":\"unknown\""))] {
