@@ -2,10 +2,18 @@
 
 mod common;
 
-use common::{Client, Closed, Making, OK, Site, application, contains, read_head, write};
+use common::{
+    Client, Closed, Making, OK, Site, application, contains,
+    http2::{self, Line, PREFACE, connect, frame, get_frame, tls, until},
+    read_head, write,
+};
 use nightlatch_http::{Limits, Settings};
 use std::time::Duration;
-use tokio::{io::AsyncReadExt, sync::mpsc, time::sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
 const WITHIN: Duration = Duration::from_millis(1_200);
 
@@ -127,4 +135,58 @@ async fn events_end_whole_and_a_download_that_is_not_done_is_reset() {
     assert_eq!(closed, Closed::Fin);
     assert_eq!(download.rest().await.1, Closed::Reset);
     assert!(site.session(&token).end().is_none());
+}
+
+/// An application that begins every answer and ends none.
+async fn never_done() -> std::net::SocketAddr {
+    application(|mut connection| async move {
+        read_head(&mut connection).await;
+        write(&mut connection, "HTTP/1.1 200 OK\nContent-Length: 100\n\npart").await;
+        sleep(Duration::from_secs(60)).await;
+    })
+    .await
+}
+
+/// Its client is told which of its streams nobody looked at, and gets no half of an answer for a whole one.
+#[tokio::test]
+async fn over_http2_what_is_not_done_is_reset_and_the_connection_says_goodbye() {
+    let (acceptor, connector) = tls();
+    let making = Making { settings: settings(), tls: Some(acceptor), ..Making::new(never_done().await) };
+    let site = Site::made(making).await;
+    let token = site.sign_in("ada").await;
+    let mut line = Line::open(&connector, site.address, &h2::client::Builder::new()).await;
+    let mut body = line.get("/file", &token).head().await.unwrap().into_body();
+    until(&mut body, "part").await;
+    site.stop();
+    let (seen, reason) = http2::rest(body).await.unwrap_err();
+    assert_eq!((seen.as_str(), reason), ("", Some(h2::Reason::CANCEL)));
+    // A goodbye, not a broken line; what is asked for now was seen by nobody, and may be asked elsewhere.
+    assert!(timeout(Duration::from_secs(5), line.closed).await.unwrap().unwrap().is_ok());
+    let refused = line.send.ready().await.err().unwrap();
+    assert!(refused.is_go_away() || refused.is_io(), "{refused:?}");
+    assert!(site.session(&token).end().is_none());
+}
+
+/// A client that does not answer the ping of the first goodbye gets the last one all the same.
+#[tokio::test]
+async fn over_http2_the_last_word_names_the_last_stream() {
+    let (acceptor, connector) = tls();
+    let making = Making { settings: settings(), tls: Some(acceptor), ..Making::new(never_done().await) };
+    let site = Site::made(making).await;
+    let token = site.sign_in("ada").await;
+    let mut tls = connect(&connector, site.address).await;
+    let asked = [1, 3].map(|stream| get_frame(stream, "/file", token.reveal())).concat();
+    tls.write_all(&[PREFACE, &frame(4, 0, 0, &[]), &asked].concat()).await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    site.stop();
+    let mut seen = Vec::new();
+    let read = timeout(Duration::from_secs(10), tls.read_to_end(&mut seen)).await;
+    assert!(read.expect("the line stays open").is_ok(), "closed, and not broken");
+    let cancel = 8_u32.to_be_bytes();
+    let goodbye = |last: u32| frame(7, 0, 0, &[last.to_be_bytes(), [0; 4]].concat());
+    let place = |frame: &[u8]| seen.windows(frame.len()).position(|bytes| bytes == frame);
+    let told = [goodbye(0x7fff_ffff), frame(3, 0, 1, &cancel), frame(3, 0, 3, &cancel), goodbye(3)];
+    let places: Vec<usize> = told.iter().map(|frame| place(frame).expect("told")).collect();
+    assert!(places[0] < places[1] && places[1] < places[3] && places[2] < places[3], "{places:?}");
+    assert_eq!(places[3] + told[3].len(), seen.len(), "nothing after it");
 }

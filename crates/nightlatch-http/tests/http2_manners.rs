@@ -12,7 +12,7 @@ mod common;
 use bytes::Bytes;
 use common::{
     Making, Site, contains,
-    http2::{self, Asked, Line, connect, post, rest, tls, to},
+    http2::{self, Asked, Line, PREFACE, connect, frame, get_frame, post, reset_frame, rest, tls, to},
     read_head, recording, write,
 };
 use h2::Reason;
@@ -33,7 +33,6 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 async fn site(upstream: SocketAddr, protocol: Protocol, limits: Limits) -> (Site, TlsConnector) {
@@ -236,33 +235,6 @@ async fn who_gives_up_over_and_over_what_he_asks_for_is_told_to_calm_down() {
     assert_eq!(closed.reason(), Some(Reason::ENHANCE_YOUR_CALM));
     assert_eq!(site.gateway.cut_off(CutOff::Abandoned), 1);
     site.nothing_open(&token).await;
-}
-
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
-
-/// A whole GET, in fields that no table has (RFC 7541 section 6.2.2).
-fn get_frame(stream: u32, path: &str, token: &str) -> Vec<u8> {
-    let bearer = format!("Bearer {token}");
-    let fields = [
-        (":method", "GET"),
-        (":scheme", "https"),
-        (":authority", "desk"),
-        (":path", path),
-        ("authorization", &bearer),
-    ];
-    let literal = |(name, value): (&str, &str)| {
-        let lengths = [name.len(), value.len()].map(|length| u8::try_from(length).unwrap());
-        [&[0, lengths[0]], name.as_bytes(), &lengths[1..], value.as_bytes()].concat()
-    };
-    frame(1, 5, stream, &fields.map(literal).concat())
-}
-
-fn reset_frame(stream: u32) -> Vec<u8> {
-    frame(3, 0, stream, &8_u32.to_be_bytes())
 }
 
 /// The answers are ready and cannot leave, since the client takes nothing; then it resets their streams, over and over.

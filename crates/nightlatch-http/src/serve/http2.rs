@@ -23,13 +23,16 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use h2::{Reason, RecvStream, server::SendResponse};
+use h2::{
+    Reason, RecvStream,
+    server::{Connection, SendResponse},
+};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST},
 };
 use http_body::Body as _;
-use std::{future::poll_fn, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, net::IpAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
@@ -41,6 +44,8 @@ const CONTROL_PERIOD: Duration = Duration::from_secs(10);
 /// What frames of a few bytes may cost before the connection is closed for it, beyond their bytes: 16,000 messages of a call that its
 /// application is slow to read.
 const SMALL_FRAMES: usize = 4 << 20;
+/// How long the last frames of a connection may take: less than whoever stops the gateway waits.
+const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 /// Bytes of one stream that `h2` may hold.
 const SEND_BUFFER: usize = 64 * 1024;
 
@@ -114,6 +119,8 @@ impl Gateway {
                 }
                 () = &mut quiet, if stopping || streams.is_empty() => {
                     if closing {
+                        drop(streams);
+                        goodbye(connection).await;
                         return Ok(());
                     }
                     quiet.set(sleep(limits.drain_within));
@@ -131,6 +138,21 @@ impl Gateway {
             }
         }
     }
+}
+
+/// The time is over, and whoever answered streams is gone: `h2` resets them. The last word says up to which stream anything was done
+/// (RFC 9113 section 6.8): what is beyond may be asked again elsewhere, and what was reset may have been acted on.
+async fn goodbye<I>(mut connection: Connection<I, Bytes>)
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let leave = async {
+        // Nothing goes out after the last word, so the resets go first.
+        poll_fn(|cx| Poll::Ready(connection.poll_closed(cx).is_ready())).await;
+        connection.abrupt_shutdown(Reason::NO_ERROR);
+        let _ = poll_fn(|cx| connection.poll_closed(cx)).await;
+    };
+    let _ = timeout(GOODBYE_WITHIN, leave).await;
 }
 
 fn settings(limits: &Limits) -> h2::server::Builder {

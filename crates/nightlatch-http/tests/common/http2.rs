@@ -231,3 +231,33 @@ where
     });
     address
 }
+
+/// What a client says first (RFC 9113 section 3.4).
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A frame of HTTP/2.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A whole GET, in fields that no table has (RFC 7541 section 6.2.2).
+pub fn get_frame(stream: u32, path: &str, token: &str) -> Vec<u8> {
+    let bearer = format!("Bearer {token}");
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "desk"),
+        (":path", path),
+        ("authorization", &bearer),
+    ];
+    let literal = |(name, value): (&str, &str)| {
+        let lengths = [name.len(), value.len()].map(|length| u8::try_from(length).unwrap());
+        [&[0, lengths[0]], name.as_bytes(), &lengths[1..], value.as_bytes()].concat()
+    };
+    frame(1, 5, stream, &fields.map(literal).concat())
+}
+
+pub fn reset_frame(stream: u32) -> Vec<u8> {
+    frame(3, 0, stream, &8_u32.to_be_bytes())
+}
