@@ -138,6 +138,9 @@ impl Authority {
         self.forget_later(session);
         let index = self.append(&entry, then);
         session.note_end_entry(index);
+        let (reason, by) = (note.reason.code(), note.by);
+        // The ledger is the record, with all that is known; this is for whoever debugs, and a flood of ends at any higher level would be one of lines.
+        tracing::debug!(session = %session.facts.id, reason, by, index, "a session ended");
         if may_be_told {
             session.settle();
         }

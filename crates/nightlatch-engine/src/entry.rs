@@ -299,6 +299,25 @@ pub enum EntryError {
 }
 
 impl Entry {
+    /// Every word that `what` can be.
+    pub const WORDS: [&str; 15] = [
+        "session_started",
+        "session_ended",
+        "cut",
+        "refused_after_end",
+        "limits_lowered",
+        "outcome_withheld",
+        "subject_blocked",
+        "subject_unblocked",
+        "clock_stepped",
+        "machine_suspended",
+        "clock_fault",
+        "entries_gave_way",
+        "restored",
+        "started",
+        "stopped",
+    ];
+
     /// The entry as the bytes that go into the ledger.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -528,4 +547,17 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
         *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_those_that_are_read() {
+        let none = Entry::from_bytes(br#"{"what":"nothing"}"#).unwrap_err().to_string();
+        let (_, known) = none.split_once("expected one of ").unwrap();
+        let known = known.split(" at line").next().unwrap();
+        assert_eq!(known, Entry::WORDS.map(|word| format!("`{word}`")).join(", "));
+    }
 }

@@ -13,6 +13,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, header, request::Parts},
 };
+use nightlatch_engine::Entry;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{collections::BTreeMap, marker::PhantomData, time::Duration};
@@ -209,6 +210,16 @@ impl<P: Parameters> Asked<P> {
             number.ok_or_else(|| Problem::new(Code::BadQuery, format!("`{name}` is not a whole number")))
         };
         self.text(name).map(read).transpose()
+    }
+
+    /// A kind of entry, if one is asked for: a word that no entry has would be waited for without end.
+    pub(crate) fn what(&self) -> Result<Option<String>, Problem> {
+        let Some(what) = self.text("what") else { return Ok(None) };
+        if Entry::WORDS.contains(&what) {
+            return Ok(Some(what.to_owned()));
+        }
+        let known = Entry::WORDS.join("`, `");
+        Err(Problem::new(Code::BadQuery, format!("no entry is called that; `what` is one of `{known}`")))
     }
 
     /// How many items to answer with: `limit`, from 1 to `most`.

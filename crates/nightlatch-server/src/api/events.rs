@@ -63,14 +63,14 @@ pub(crate) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let from = begin(&state, &query, &headers)?;
+    let what = query.what()?;
     let slot = Arc::clone(state.streams()).try_acquire_owned();
     let slot =
         slot.map_err(|_| Problem::new(Code::TooManyStreams, "close one, or read the entries in pages"))?;
-    let owned = |name| query.text(name).map(str::to_owned);
     let follower = Follower {
         node: state.engine().node().to_owned(),
-        what: owned("what"),
-        session: owned("session"),
+        what,
+        session: query.text("session").map(str::to_owned),
         entries: Some(state.engine().ledger().iter_from(from)),
         ready: VecDeque::new(),
         durable: state.engine().ledger().watch(),

@@ -89,7 +89,7 @@ pub(crate) async fn entries(
     let limit = query.limit(100, 1_000)?;
     let from = query.number("from")?.unwrap_or(0);
     let owned = |name| query.text(name).map(str::to_owned);
-    let wanted = Wanted { session: owned("session"), what: owned("what") };
+    let wanted = Wanted { session: owned("session"), what: query.what()? };
     state.on_disk(move |state| page(state, from, limit, &wanted)).await?.map(Json)
 }
 
