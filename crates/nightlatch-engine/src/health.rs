@@ -8,6 +8,12 @@
 //!   clock at every write; what is open and quiet would not be cut in time, so traffic is to go elsewhere. A disk never does that. While the time reservation cannot be written, an end is told when its entry is on disk instead; while
 //!   neither can, what is open is reset without a word.
 //!
+//! **A disk that fills up** is a fault when something could not be had, and not before. What a start needs most is not looked for in advance but
+//! *taken* in advance: the ledger holds the space for the next start, and for the ends of all who live, before anybody asks ([`Part::Room`]), so that
+//! line turns red while every promise can still be kept. The few bytes elsewhere (a name that is new, a larger table of slots) show themselves by failing, which
+//! refuses one start. A look at the free space would say less: quotas, blocks that are kept for root, file systems that copy on write make of
+//! "free" a forecast, and a fault must be a fact. As a warning it is good: the doctor gives it, and so does whoever watches the volume.
+//!
 //! A fault is said when it begins, once a minute while it stands, and when it is over. All of it mends itself: whatever failed is tried
 //! again, at the latest in the next round of upkeep.
 
