@@ -95,12 +95,12 @@ fn write_section(page: &mut String, section: &Section) -> fmt::Result {
     let title =
         if section.path.is_empty() { "Top of the file".to_owned() } else { format!("`{}`", section.header) };
     writeln!(page, "\n## {title}\n\n{}\n", section.about)?;
-    writeln!(page, "| Key | Form | Default | Means |\n| --- | --- | --- | --- |")?;
-    // Tables under a header of their own have sections of their own.
-    for key in section.keys.iter().filter(|key| !key.is_header()) {
-        write_key(page, key)?;
+    // Tables under a header of their own have sections of their own; where there is nothing else, there is no list.
+    let mut keys = section.keys.iter().filter(|key| !key.is_header()).peekable();
+    if keys.peek().is_some() {
+        writeln!(page, "| Key | Form | Default | Means |\n| --- | --- | --- | --- |")?;
     }
-    Ok(())
+    keys.try_for_each(|key| write_key(page, key))
 }
 
 fn write_key(page: &mut String, key: &Key) -> fmt::Result {
