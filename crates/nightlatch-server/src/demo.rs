@@ -10,6 +10,7 @@ mod story;
 
 use crate::{
     cli::{Done, Stop},
+    config::duration::Millis,
     logging,
     serve::{in_runtime, load},
     site::{Site, SiteError},
@@ -45,9 +46,9 @@ pub(crate) struct DemoArgs {
     /// Absolute limit
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     absolute: String,
-    /// How long before the deadline a user is to be warned
-    #[arg(long, value_name = "DURATION", default_value = "20s")]
-    warning: String,
+    /// How long before the deadline a user is to be warned [default: 20s, or a third of an idle limit up to 60s]
+    #[arg(long, value_name = "DURATION")]
+    warning: Option<String>,
 }
 
 /// Runs the demo until told to stop.
@@ -81,16 +82,23 @@ pub(crate) fn run(args: &DemoArgs) -> Done {
 /// The configuration as `serve` would read it from a file in the data directory.
 fn configuration(args: &DemoArgs, application: &Application) -> String {
     let DemoArgs { listen, admin, idle, absolute, warning, .. } = args;
+    let warning = warning.clone().unwrap_or_else(|| usual_warning(idle));
     [
         ("{gateway}", listen.to_string()),
         ("{admin}", admin.to_string()),
         ("{idle}", toml_text(idle)),
         ("{absolute}", toml_text(absolute)),
-        ("{warning}", toml_text(warning)),
+        ("{warning}", toml_text(&warning)),
         ("{upstream}", toml_text(application.url())),
     ]
     .into_iter()
     .fold(include_str!("demo/demo.toml").to_owned(), |text, (hole, filling)| text.replace(hole, &filling))
+}
+
+/// A warning that fits an idle limit. Of one that cannot be read the check says so.
+fn usual_warning(idle: &str) -> String {
+    let third = Millis::read(idle).map_or(u64::MAX, |idle| idle.0 / 3);
+    Millis(third.clamp(1, 20_000)).to_string()
 }
 
 /// Text as it may stand between the quotes of a TOML string.
@@ -149,4 +157,17 @@ fn introduce(args: &DemoArgs, site: &Site, folder: &Path) -> Result<(), SiteErro
         folder.display()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_fits_any_idle_limit_that_is_asked_for() {
+        let rows = [("5s", "1s666ms"), ("60s", "20s"), ("10m", "20s"), ("1ms", "1ms"), ("soon", "20s")];
+        for (idle, warning) in rows {
+            assert_eq!(usual_warning(idle), warning, "{idle}");
+        }
+    }
 }
