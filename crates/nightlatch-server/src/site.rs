@@ -1,7 +1,8 @@
 //! Everything at work together: engine, gateway, API, index. `serve` and `demo` differ only in where the configuration comes from.
 //!
-//! The order is the design. The directory is locked and the table recovered before a port is bound, so that nobody is answered by
-//! somebody who does not know who is signed in. On the way down it is reversed: the gateway's listeners close and what is open on it gets
+//! The order is the design. What can fail without a trace comes first: certificates are read and ports bound, so that a start which finds
+//! a port taken writes nothing. Then the directory is locked and the table recovered. Nobody is accepted before that, so nobody is answered by
+//! somebody who does not know who is signed in; whoever connects meanwhile waits in the kernel's queue. On the way down it is reversed: the gateway's listeners close and what is open on it gets
 //! a moment, then the admin listener closes, and the engine writes its last entry when nothing can ask it any more.
 
 use crate::{
@@ -98,24 +99,16 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Recovers what is in the data directory and takes the ports.
+    /// Takes the ports and recovers what is in the data directory.
     pub(crate) async fn open(config: &Config, keys: &[LoadedKey]) -> Result<Site, SiteError> {
         let limits = &config.policy;
         let [idle, absolute, warning] =
             [limits.idle, limits.absolute, limits.warning].map(|limit| Span::from_millis(limit.0));
         let policy = Policy { version: 1, limits: Limits::new(idle, absolute, warning)? };
-        let (engine, recovery) =
-            Engine::open(&config.data_dir, policy, Box::new(OsTime), env!("CARGO_PKG_VERSION"))?;
-        say_recovery(&recovery);
-        let running = Running::start(engine)?;
-        let engine = running.engine();
-        let gateway = Arc::new(Gateway::new(Arc::clone(engine), settings(config, engine)?)?);
         let tls = match config.listen.tls.as_slice() {
             [] => None,
             files => Some(Certificates::read(files)?),
         };
-        let index = Arc::new(Index::at(config.data_dir.join("index.sqlite")));
-        let follower = Follower::start(Arc::clone(&index), Arc::clone(engine))?;
         let mut held = Held::of_environment();
         let gateway_listener = held.tcp(config.listen.gateway).await?;
         let proxied_listener = match config.listen.gateway_proxied {
@@ -125,6 +118,14 @@ impl Site {
         let unix_listener = config.listen.gateway_unix.as_deref().map(|path| held.unix(path)).transpose()?;
         let admin_listener = held.tcp(config.listen.admin).await?;
         held.report_others();
+        let (engine, recovery) =
+            Engine::open(&config.data_dir, policy, Box::new(OsTime), env!("CARGO_PKG_VERSION"))?;
+        say_recovery(&recovery);
+        let running = Running::start(engine)?;
+        let engine = running.engine();
+        let gateway = Arc::new(Gateway::new(Arc::clone(engine), settings(config, engine)?)?);
+        let index = Arc::new(Index::at(config.data_dir.join("index.sqlite")));
+        let follower = Follower::start(Arc::clone(&index), Arc::clone(engine))?;
         let mut api_keys = ApiKeys::default();
         for key in keys {
             api_keys.add(&key.name, key.role, key.secret.reveal());

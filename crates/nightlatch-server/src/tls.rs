@@ -25,18 +25,20 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     /// A file cannot be read, or does not hold what it should.
-    #[error("`{}` holds no usable PEM: {source}", path.display())]
+    #[error("`{key}` in `listen.tls`: `{}` holds no usable PEM: {source}", path.display())]
     Pem {
+        /// The key of the configuration that names it.
+        key: &'static str,
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
         source: rustls_pki_types::pem::Error,
     },
     /// The file with the chain holds no certificate.
-    #[error("`{}` holds no certificate", .0.display())]
+    #[error("`cert` in `listen.tls`: `{}` holds no certificate", .0.display())]
     Empty(PathBuf),
     /// The key does not fit the certificate, or neither is of a kind that can be used.
-    #[error("`{}` and its key do not go together: {source}", path.display())]
+    #[error("`cert` and `key` in `listen.tls`: `{}` and its key do not go together: {source}", path.display())]
     Pair {
         /// The certificate's file.
         path: PathBuf,
@@ -120,16 +122,17 @@ pub(crate) fn load_one(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
 }
 
 fn load(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let pem = |path: &PathBuf| {
+    let pem = |key, path: &PathBuf| {
         let path = path.clone();
-        move |source| TlsError::Pem { path, source }
+        move |source| TlsError::Pem { key, path, source }
     };
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_file_iter(&files.cert).and_then(Iterator::collect).map_err(pem(&files.cert))?;
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.cert)
+        .and_then(Iterator::collect)
+        .map_err(pem("cert", &files.cert))?;
     if chain.is_empty() {
         return Err(TlsError::Empty(files.cert.clone()));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(pem(&files.key))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(pem("key", &files.key))?;
     CertifiedKey::from_der(chain, key, provider)
         .map_err(|source| TlsError::Pair { path: files.cert.clone(), source })
 }

@@ -64,13 +64,14 @@ fn no_secret_and_no_name_is_in_the_log() {
 fn the_exit_code_says_what_kind_of_no_it_is() {
     let house = House::new();
     let id = format!("ses_{}", "0".repeat(32));
-    let rows: [(&str, &[&str], i32, &str); 9] = [
+    let rows: [(&str, &[&str], i32, &str); 10] = [
         ("operator", &["session", "show", &id], 1, "no session has this id"),
         ("operator", &["session", "end", &id], 1, ""),
         ("operator", &["session", "end", "--subject", "nobody"], 1, ""),
         ("auditor", &["session", "end", &id], 3, "this needs `operator`"),
         ("operator", &["ledger", "tail"], 3, "this needs `auditor`"),
         ("auditor", &["ledger", "tail", "--after", "x:1"], 2, "the event to resume after"),
+        ("auditor", &["ledger", "tail", "--what", "session_end"], 2, "`session_ended`"),
         ("nobody", &["session", "list"], 3, "nobody.key"),
         ("operator", &["session", "end"], 2, "required"),
         ("operator", &["session", "list", "--stat", "live"], 2, "--state"),
@@ -124,6 +125,30 @@ fn on_the_record_a_ledger_is_verified_proved_and_exported_beside_a_running_serve
     let said = house.run(&["ledger", "prove", "--dir", "out", "1", key[0], key[1]]);
     assert!(said.code == 0 && said.out.contains("proved in its first 2 entries"), "{}{}", said.out, said.err);
     assert!(house.run(&["ledger", "verify", "--dir", "out"]).err.contains("give the ledger's public key"));
+}
+
+/// What is wrong before anything runs is said, and nothing is written of a start that was none.
+#[test]
+fn a_start_that_fails_leaves_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for role in ["issuer", "operator", "auditor"] {
+        fs::write(folder.path().join(format!("{role}.key")), secret(role)).unwrap();
+    }
+    fs::write(folder.path().join("no.pem"), "none").unwrap();
+    let tls = "tls = { cert = \"no.pem\", key = \"no.pem\" }\n[data]";
+    let rows = [
+        (configuration(free_port(), port), "cannot listen on"),
+        (configuration(port, free_port()), "cannot listen on"),
+        (configuration(free_port(), free_port()).replace("[data]", tls), "`cert` in `listen.tls`: `"),
+    ];
+    for (text, words) in rows {
+        fs::write(folder.path().join("n.toml"), text).unwrap();
+        let said = nightlatch(folder.path(), &["serve", "--config", "n.toml"]);
+        assert!(said.code == 3 && said.err.contains(words), "{words}: {} {}", said.code, said.err);
+        assert!(!folder.path().join("data").exists(), "{words}");
+    }
 }
 
 #[test]
