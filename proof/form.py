@@ -1,6 +1,7 @@
 """The kinds of entries and their fields, as docs/reference/ledger.md has them."""
 
 import json
+import re
 
 from notes import Wrong
 
@@ -28,6 +29,12 @@ _NUMBERS = set(
 _TEXTS = set(
     "what session subject reason kind cause by channel route point how idle_rule hard_end_rule credential direction version".split()
 )
+_PATTERNS = {
+    "session": re.compile(r"ses_[0-9a-f]{32}"),
+    "subject": re.compile(r"sub_[0-9a-f]{32}"),
+    "kind": re.compile(r"person|service|agent"),
+    "credential": re.compile(r"[0-9a-f]{64}"),
+}
 
 
 def read(data):
@@ -64,6 +71,8 @@ def _fields(entry, needed, numbers):
             raise Wrong("`%s` is not a whole number" % name)
         if name in _TEXTS and not isinstance(value, str):
             raise Wrong("`%s` is not a text" % name)
+        if name in _PATTERNS and not _PATTERNS[name].fullmatch(value):
+            raise Wrong("`%s` is not of the form that it has" % name)
 
 
 def _once(pairs):

@@ -179,6 +179,7 @@ HISTORIES = {
     "a session that outlives a block": outlives_a_block,
     "a clock that goes back": clock_back,
     "a start after a stop": after_a_stop,
+    "a kind of session that there is not": lambda entries: entries[find(entries, "session_started")].update(kind="ghost"),
     "a field that is gone": lambda entries: entries[find(entries, "session_ended")].pop("reason"),
 }
 

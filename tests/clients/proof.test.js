@@ -129,6 +129,7 @@ describe("proof", () => {
     ["a session that outlives a block", ["blocks"]],
     ["a clock that goes back", ["order"]],
     ["a start after a stop", ["sequence"]],
+    ["a kind of session that there is not", ["form"]],
     ["a field that is gone", ["form"]],
   ];
 

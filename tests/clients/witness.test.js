@@ -85,6 +85,8 @@ test("the server shows it the record by itself, from when it is let in", { skip:
   const { code, stdout } = await nightlatch("ledger", "verify", "--dir", site.data, "--witness", witness.key);
   assert.equal(code, 0, stdout);
   assert.match(stdout, new RegExp(`anchored: ${size} entries by witness`));
+  const doctor = await nightlatch("doctor", "--config", site.file, "--admin", site.admin);
+  assert.match(doctor.stdout, new RegExp(`good +witness \`${NAME}\`: it has cosigned ${size} entries`));
 });
 
 /**

@@ -49,6 +49,11 @@ fn on_the_record_the_server_shows_it_by_itself_tries_again_and_says_that_another
     eventually("a witness that has seen another history", || {
         metric(&of("nightlatch_witness_contradicts", "", "1.0"))
     });
+    let doctor = house.run(&["doctor", "--config", "n.toml"]).out;
+    assert!(
+        doctor.contains(&format!("WRONG         witness `{NAME}`: it has seen another history")),
+        "{doctor}"
+    );
     let failures = "nightlatch_witness_failures_total";
     for (kind, count) in [("stranger", "1"), ("answer", "2"), ("ledger", "0")] {
         let line = of(failures, &format!(",kind=\"{kind}\""), count);

@@ -22,6 +22,7 @@ mod served;
 mod server;
 mod sockets;
 mod upstreams;
+mod witnesses;
 
 use super::out::{Done, Out, Stop};
 use crate::config::Config;

@@ -1,6 +1,6 @@
 //! The running server, as it tells of itself: whether it enforces and records, what is wrong with it, and which version it is.
 
-use super::{clock::said, configuration::count, process::Holder, report::Report};
+use super::{clock::said, configuration::count, process::Holder, report::Report, witnesses};
 use crate::{
     cli::{
         client::Client,
@@ -29,7 +29,7 @@ pub(super) fn look(report: &mut Report, config: &Config, admin: Option<&str>, ho
     match (client.probe("/readyz"), holder) {
         (Ok((_, text)), _) if is_ours(&text) => {
             ready(report, &client, &text);
-            counted(report, &client);
+            counted(report, config, &client);
         }
         (Ok(_), _) => report.wrong(
             check,
@@ -119,8 +119,8 @@ fn ready(report: &mut Report, client: &Client, text: &str) {
     }
 }
 
-/// What its metrics say: its version, and what its clock has seen.
-fn counted(report: &mut Report, client: &Client) {
+/// What its metrics say: its version, what its clock has seen, and what its witnesses have.
+fn counted(report: &mut Report, config: &Config, client: &Client) {
     let (check, what) = ("server.version", "version of the running server");
     let Ok((_, metrics)) = client.probe("/metrics") else {
         return report.not_looked_at(check, what, "the server did not answer");
@@ -142,6 +142,7 @@ fn counted(report: &mut Report, client: &Client) {
         None => report.not_looked_at(check, what, "its metrics do not say"),
     }
     clocks(report, &metrics);
+    witnesses::look(report, config, &metrics);
 }
 
 fn clocks(report: &mut Report, metrics: &str) {
