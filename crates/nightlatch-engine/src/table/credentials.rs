@@ -27,6 +27,11 @@ use std::sync::{
 const PLACES: usize = 6;
 /// Buckets that are made at a time: 256 KiB.
 const PAGE: usize = 4_096;
+/// Buckets that a table begins with: 4 KiB. Their number is doubled by a page of its own until a whole page is there, so that a
+/// table of few sessions is made and dropped at the cost of few.
+const FIRST: usize = 64;
+/// The pages that lie before the first whole one.
+const DOUBLINGS: usize = (PAGE / FIRST).ilog2() as usize;
 /// The most pages; beyond some 200 million sessions buckets only grow longer.
 const PAGES: usize = 16_384;
 /// How full buckets are kept: seven sessions for two of them.
@@ -54,7 +59,7 @@ struct Bucket {
 impl Default for Credentials {
     fn default() -> Credentials {
         Credentials {
-            pages: (0..PAGES).map(|_| OnceLock::new()).collect(),
+            pages: (0..DOUBLINGS + PAGES).map(|_| OnceLock::new()).collect(),
             buckets: AtomicUsize::new(1),
             sessions: Mutex::new(0),
         }
@@ -115,8 +120,9 @@ impl Credentials {
     }
 
     fn bucket(&self, number: usize) -> &Bucket {
-        let page = self.pages[number / PAGE].get_or_init(|| (0..PAGE).map(|_| Bucket::default()).collect());
-        &page[number % PAGE]
+        let (page, beginning, length) = page_of(number);
+        let page = self.pages[page].get_or_init(|| (0..length).map(|_| Bucket::default()).collect());
+        &page[number - beginning]
     }
 }
 
@@ -182,6 +188,18 @@ impl Bucket {
         let mut tags = self.tags.load(Acquire).to_le_bytes();
         tags[place] = tag;
         self.tags.store(u64::from_le_bytes(tags), Release);
+    }
+}
+
+/// The page that a bucket lies in, the number of that page's first bucket, and how many it has.
+fn page_of(number: usize) -> (usize, usize, usize) {
+    match number {
+        0..FIRST => (0, 0, FIRST),
+        FIRST..PAGE => {
+            let bits = number.ilog2();
+            ((bits - FIRST.ilog2()) as usize + 1, 1 << bits, 1 << bits)
+        }
+        _ => (number / PAGE + DOUBLINGS, number & !(PAGE - 1), PAGE),
     }
 }
 

@@ -39,6 +39,18 @@ fn a_bucket_is_a_line_of_memory() {
 }
 
 #[test]
+fn the_pages_lie_end_to_end() {
+    let mut next = (0, 0);
+    while next.1 < 5 * PAGE {
+        let (page, beginning, length) = page_of(next.1);
+        assert_eq!((page, beginning), next);
+        assert!((beginning..beginning + length).all(|number| page_of(number) == (page, beginning, length)));
+        next = (page + 1, beginning + length);
+    }
+    assert_eq!(page_of(PAGE * PAGES - 1).0, DOUBLINGS + PAGES - 1);
+}
+
+#[test]
 fn every_number_leads_to_the_bucket_that_the_next_size_leaves_it_in_or_moves_it_from() {
     for buckets in 1..300 {
         for credential in (0..200).map(|number: u32| crate::secret::hash(number.to_string().as_bytes())) {
