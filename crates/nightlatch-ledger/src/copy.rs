@@ -55,9 +55,11 @@ pub fn copy(from: &Path, to: &Path, log: &VerifierKey) -> Result<Copied, CopyErr
     let cosigned = cosigned::notes(from)?;
     let checkpoint = files::read_if_there(&from.join(CHECKPOINT))?;
     let history = files::read_if_there(&from.join(CHECKPOINTS))?.unwrap_or_default();
-    let notes = Notes::split(&history);
+    let mut notes = Notes::split(&history);
+    let published = checkpoint.as_deref().map(String::from_utf8_lossy);
+    let published = published.map(|note| SignedCheckpoint::parse(&note, log)).transpose()?;
+    let newest = notes.newest(log, published.as_ref())?;
     let whole = history.len() - notes.unfinished_bytes;
-    let newest = notes.notes.last().map(|note| SignedCheckpoint::parse(note, log)).transpose()?;
     let covered = newest.map_or(0, |signed| signed.checkpoint().size);
 
     let mut copy = SegmentCopy { to, open: None };

@@ -41,12 +41,39 @@ impl<'a> Notes<'a> {
         let unfinished_bytes = history.len() - (text.len() - rest.len());
         Self { notes, unfinished_bytes }
     }
+
+    /// The newest checkpoint that was signed.
+    ///
+    /// A power cut may leave out any sector of a note that was being written. It may then look like a whole one, and nobody signed it.
+    /// It counts as unfinished if `published`, which is written only after the note is on the disk, is not newer than the note before it.
+    pub(crate) fn newest(
+        &mut self,
+        key: &VerifierKey,
+        published: Option<&SignedCheckpoint>,
+    ) -> Result<Option<SignedCheckpoint>, SignedCheckpointError> {
+        let Some((last, before)) = self.notes.split_last() else { return Ok(None) };
+        let error = match SignedCheckpoint::parse(last, key) {
+            Ok(signed) => return Ok(Some(signed)),
+            Err(error) => error,
+        };
+        let newest = before.last().map(|note| SignedCheckpoint::parse(note, key)).transpose()?;
+        if size(published) > size(newest.as_ref()) {
+            return Err(error);
+        }
+        self.unfinished_bytes += last.len() + 1;
+        self.notes.pop();
+        Ok(newest)
+    }
 }
 
 /// The bytes of the first note and its separator; `None` if it is not all there.
 fn note_bytes(history: &str) -> Option<usize> {
     let text = history.find("\n\n")? + 2;
     Some(text + history[text..].find("\n\n")? + 2)
+}
+
+fn size(signed: Option<&SignedCheckpoint>) -> Option<u64> {
+    signed.map(|signed| signed.checkpoint().size)
 }
 
 /// The two files, as the process that signs holds them.
@@ -66,19 +93,18 @@ impl History {
     pub(crate) fn open(dir: &Path, key: &VerifierKey) -> Result<Self, HistoryError> {
         let file = files::open_or_create(&dir.join(CHECKPOINTS))?;
         let bytes = files::read_if_there(&dir.join(CHECKPOINTS))?.unwrap_or_default();
-        let history = Notes::split(&bytes);
-        let last = history.notes.last().map(|note| SignedCheckpoint::parse(note, key)).transpose()?;
         let current = files::read_if_there(&dir.join(CHECKPOINT))?;
         let current =
             current.map(|note| SignedCheckpoint::parse(&String::from_utf8_lossy(&note), key)).transpose()?;
+        let mut history = Notes::split(&bytes);
+        let last = history.newest(key, current.as_ref())?;
 
         let length = (bytes.len() - history.unfinished_bytes) as u64;
         if history.unfinished_bytes > 0 {
             file.set_len(length)?;
             file.sync_all()?;
         }
-        let size = |signed: &SignedCheckpoint| signed.checkpoint().size;
-        if current.as_ref().map(size) > last.as_ref().map(size) {
+        if size(current.as_ref()) > size(last.as_ref()) {
             return Err(HistoryError::Behind);
         }
         Ok(Self { dir: dir.to_owned(), file, length, newest: last, published: current })

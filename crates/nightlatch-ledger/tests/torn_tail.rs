@@ -219,6 +219,22 @@ fn on_the_record_stays_what_was_signed_when_a_crash_cuts_the_history_of_checkpoi
             "{length} bytes"
         );
     }
+    // A sector that was not written leaves a hole; what lies behind it may be there.
+    for end in old.len() + 1..new.len() {
+        house.put_back(&copied);
+        let mut torn = new.clone();
+        torn[old.len()..end].fill(0);
+        fs::write(house.dir().join("checkpoints"), &torn).unwrap();
+        let ledger = house.open(SEGMENT_BYTES);
+        assert_eq!(ledger.checkpoint().unwrap(), signed, "a hole up to {end}");
+        drop(ledger);
+        // What was published was whole before: then it was somebody else who made the hole.
+        house.put_back(&copied);
+        fs::write(house.dir().join("checkpoint"), signed.note()).unwrap();
+        fs::write(house.dir().join("checkpoints"), &torn).unwrap();
+        let refused = house.try_open(SEGMENT_BYTES).err().unwrap();
+        assert!(matches!(refused, OpenError::Checkpoint(_) | OpenError::History), "{end}: {refused}");
+    }
     house.put_back(&copied);
     fs::write(house.dir().join("checkpoint"), signed.note()).unwrap();
     fs::write(house.dir().join("checkpoints"), &old).unwrap();
