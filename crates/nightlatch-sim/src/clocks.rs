@@ -19,8 +19,8 @@ pub(crate) struct Clocks {
     now: u64,
     /// For how long the machine was suspended since it booted.
     slept: u64,
-    /// What may be on disk: one, unless a write is not known to have happened.
-    reserved: Vec<Reserved>,
+    /// What may be on disk: one, unless a write is not known to have happened. None is a reservation that was lost.
+    reserved: Vec<Option<Reserved>>,
     noted: Noted,
 }
 
@@ -59,6 +59,18 @@ pub(crate) enum Begin {
         /// In nanoseconds.
         at: u64,
     },
+    /// A clock fault, because there is no reservation; it goes on from the wall clock.
+    Unreserved {
+        /// In nanoseconds.
+        at: u64,
+    },
+}
+
+impl Begin {
+    pub(crate) fn instant(self) -> u64 {
+        let (Begin::At(at) | Begin::Fault { at } | Begin::Unreserved { at }) = self;
+        at
+    }
 }
 
 impl Clocks {
@@ -66,7 +78,7 @@ impl Clocks {
         let now = BEGIN * MS;
         let noted = Noted { offset: now, ..Noted::default() };
         let machine = Arc::new(ManualTime::new(now));
-        Clocks { machine, boots: 0, steady: 0, now, slept: 0, reserved: Vec::new(), noted }
+        Clocks { machine, boots: 0, steady: 0, now, slept: 0, reserved: vec![None], noted }
     }
 
     pub(crate) fn now_millis(&self) -> u64 {
@@ -134,16 +146,11 @@ impl Clocks {
     /// It may have.
     pub(crate) fn reserve_perhaps(&mut self, clean: bool) {
         let until = if clean { self.now } else { self.now + 1_000 * MS };
-        self.reserved.push(Reserved { boots: self.boots, steady: self.steady, now: self.now, until });
+        self.reserved.push(Some(Reserved { boots: self.boots, steady: self.steady, now: self.now, until }));
     }
 
     pub(crate) fn lose_reservation(&mut self) {
-        self.reserved.clear();
-    }
-
-    /// Whether no reservation is on disk.
-    pub(crate) fn is_unreserved(&self) -> bool {
-        self.reserved.is_empty()
+        self.reserved = vec![None];
     }
 
     /// Time passes while nothing runs.
@@ -164,20 +171,23 @@ impl Clocks {
     /// What a start of the authority's clock may come to now: one thing, unless it is not known which reservation is on disk.
     pub(crate) fn begin(&self) -> Vec<Begin> {
         let wall = self.machine.wall();
-        let of = |last: &Reserved| match last.boots == self.boots {
-            true => Begin::At(wall.max(last.now + (self.steady - last.steady))),
-            false if wall >= last.until => Begin::At(wall),
-            false => Begin::Fault { at: last.until },
+        let of = |reserved: &Option<Reserved>| match reserved {
+            None => Begin::Unreserved { at: wall },
+            Some(last) if last.boots == self.boots => {
+                Begin::At(wall.max(last.now + (self.steady - last.steady)))
+            }
+            Some(last) if wall >= last.until => Begin::At(wall),
+            Some(last) => Begin::Fault { at: last.until },
         };
-        if self.reserved.is_empty() { vec![Begin::At(wall)] } else { self.reserved.iter().map(of).collect() }
+        self.reserved.iter().map(of).collect()
     }
 
     /// A start that did not come to its end may have put a reservation on disk.
     pub(crate) fn begun_perhaps(&mut self) {
         for begin in self.begin() {
-            let (Begin::At(now) | Begin::Fault { at: now }) = begin;
+            let now = begin.instant();
             let until = now + 1_000 * MS;
-            self.reserved.push(Reserved { boots: self.boots, steady: self.steady, now, until });
+            self.reserved.push(Some(Reserved { boots: self.boots, steady: self.steady, now, until }));
         }
     }
 

@@ -29,8 +29,27 @@ struct Down {
     step: Step,
     /// When the engine went down, in nanoseconds.
     then: u64,
+    /// The latest instant that may be on record.
+    latest: u64,
     /// Whether the clock cannot have been trusted in a start that did not come to its end.
     faulty: bool,
+    /// Whether it may not have been.
+    faulty_perhaps: bool,
+}
+
+impl Down {
+    fn new(step: Step, then: u64) -> Down {
+        Down { step, then, latest: then, faulty: false, faulty_perhaps: false }
+    }
+
+    /// A start did not come to its end; the clock had begun in one of these ways.
+    fn tried(&mut self, begins: &[Begin]) {
+        let trusted = |begin: &Begin| matches!(begin, Begin::At(_));
+        self.faulty |= !begins.iter().any(trusted);
+        // At an instant before what is on record is behind it.
+        self.faulty_perhaps |= !begins.iter().all(|begin| trusted(begin) && begin.instant() >= self.latest);
+        self.latest = begins.iter().map(|begin| begin.instant()).fold(self.latest, u64::max);
+    }
 }
 
 impl World {
@@ -43,11 +62,9 @@ impl World {
         }
         let then = self.clocks.now_nanos();
         self.kill();
-        // A planned cut was for the run that is over.
-        self.platter().revive();
         self.was_troubled();
         self.meanwhile(step)?;
-        self.bring_up(Down { step, then, faulty: false })
+        self.bring_up(Down::new(step, then))
     }
 
     /// The engine died in the middle of a step: it is started again.
@@ -56,7 +73,7 @@ impl World {
         self.kill();
         self.was_troubled();
         self.over = self.after_the_cut()?;
-        self.bring_up(Down { step, then, faulty: false })
+        self.bring_up(Down::new(step, then))
     }
 
     fn stop(&mut self) {
@@ -81,7 +98,12 @@ impl World {
     fn bring_up(&mut self, mut down: Down) -> Result<(), Difference> {
         let before = self.model.clone();
         for _ in 0..TRIES_MOST {
-            match self.survive(World::open) {
+            let opened = self.survive(World::open);
+            if !matches!(opened, Some(Ok(_))) {
+                down.tried(&self.clocks.begin());
+                self.clocks.begun_perhaps();
+            }
+            match opened {
                 Some(Ok(recovery)) if self.over => return self.not_longer(&before, &recovery),
                 Some(Ok(recovery)) => return self.found(down, &before, &recovery),
                 // A disk that lost what it had promised may leave nothing that can be vouched for: then it does not start.
@@ -98,9 +120,6 @@ impl World {
                     self.over |= self.after_the_cut()?;
                 }
             }
-            down.faulty |= self.clocks.is_unreserved()
-                || self.clocks.begin().iter().all(|begin| matches!(begin, Begin::Fault { .. }));
-            self.clocks.begun_perhaps();
         }
         Err(Difference("it does not come up".into()))
     }
@@ -120,15 +139,16 @@ impl World {
     }
 
     fn found(&mut self, down: Down, before: &Model, recovery: &Recovery) -> Result<(), Difference> {
-        let Down { step, then, faulty } = down;
-        self.uneasy |= self.was_troubled();
+        let Down { step, then, latest, faulty, faulty_perhaps } = down;
+        let troubled = self.was_troubled();
         self.recording = true;
         let real = self.engine()?.clock().now_nanos();
         let begins = self.clocks.begin();
         let right = begins.iter().any(|begin| match (*begin, recovery.clock_fault) {
-            (Begin::At(at), None) => real == at && !self.clocks.is_unreserved(),
-            (_, Some(ClockFault::ReservationUnreadable)) => self.clocks.is_unreserved(),
-            (Begin::At(at), Some(ClockFault::BehindRecord { .. })) => at < then,
+            // A start that was behind the record and did not come to its end may have kept how far that had gone.
+            (Begin::At(at), None) => real == at || faulty_perhaps && (at..=latest).contains(&real),
+            (Begin::Unreserved { .. }, Some(ClockFault::ReservationUnreadable)) => true,
+            (Begin::At(at), Some(ClockFault::BehindRecord { .. })) => at < latest,
             (Begin::Fault { .. }, Some(ClockFault::BehindReservation { .. })) => true,
             _ => false,
         });
@@ -142,7 +162,11 @@ impl World {
         equal("a clock fault is counted", &faulty_starts, &u64::from(recovery.clock_fault.is_some()))?;
         self.faults += faulty_starts;
         self.clocks.begun(real);
-        self.clocks.reserve(false);
+        if troubled {
+            self.clocks.reserve_perhaps(false);
+        } else {
+            self.clocks.reserve(false);
+        }
         // Without the slots a snapshot may still know later activity than the ledger, but need not.
         let bare = step == Step::LoseSlots || step == Step::LoseSnapshots && self.bare;
         self.bare |= bare;
@@ -157,7 +181,7 @@ impl World {
                 session: &session,
                 before,
                 then: then / 1_000_000,
-                fault: recovery.clock_fault.is_some() || faulty,
+                fault: recovery.clock_fault.is_some() || faulty_perhaps,
                 bare,
                 unreserved,
                 policy: self.policy,
