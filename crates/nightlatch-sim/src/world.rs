@@ -407,14 +407,14 @@ impl World {
         let now = self.now();
         for index in 0..self.names.len() {
             let (model, end) = (&self.model.sessions[index], self.model.end(index, now));
+            let on_record = model.ordered.is_none() || model.disk.ordered;
             let Some(session) = self.real(index)? else {
-                let forgotten = end.is_some_and(|(_, at)| now - at >= REMEMBERED);
+                let forgotten = on_record && end.is_some_and(|(_, at)| now - at >= REMEMBERED);
                 let unknown = model.lost || !model.disk.started || forgotten;
                 equal(&format!("session {index} is unknown"), &true, &unknown)?;
                 continue;
             };
             let what = |what: &str| format!("session {index}: {what}");
-            let on_record = model.ordered.is_none() || model.disk.ordered;
             equal(&what("known"), &true, &(model.disk.started && !model.lost))?;
             equal(&what("last activity"), &session.last_activity().as_millis(), &model.last)?;
             equal(&what("idle limit"), &session.idle().span().as_millis(), &model.idle)?;
