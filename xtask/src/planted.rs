@@ -21,8 +21,8 @@ const CRATES: [&str; 5] = ["core", "ledger", "store", "engine", "sim"];
 const SWITCH: &str = "NIGHTLATCH_PLANTED";
 /// Histories without a fault that must agree, and the most that a fault may need to be found.
 const SEEDS_GREEN: &str = "60";
-const SEEDS_MOST: &str = "20000";
-const SECONDS_MOST: &str = "90";
+const SEEDS_MOST: &str = "200000";
+const SECONDS_MOST: &str = "400";
 
 /// Plants the faults whose names contain one of these words (all, if there are none) and demands that each is found.
 pub(crate) fn run(words: &[String]) -> Result<(), String> {

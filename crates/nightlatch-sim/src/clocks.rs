@@ -41,7 +41,7 @@ pub(crate) struct Happened {
     pub(crate) suspended: u64,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Reserved {
     boots: u64,
     steady: u64,
@@ -182,13 +182,17 @@ impl Clocks {
         self.reserved.iter().map(of).collect()
     }
 
-    /// A start that did not come to its end may have put a reservation on disk.
-    pub(crate) fn begun_perhaps(&mut self) {
+    /// A start that did not come to its end may have put a reservation on disk: from where the clock began, or from `latest` on record if it
+    /// was behind that.
+    pub(crate) fn begun_perhaps(&mut self, latest: u64) {
         for begin in self.begin() {
-            let now = begin.instant();
-            let until = now + 1_000 * MS;
-            self.reserved.push(Some(Reserved { boots: self.boots, steady: self.steady, now, until }));
+            for now in [begin.instant(), begin.instant().max(latest)] {
+                let until = now + 1_000 * MS;
+                self.reserved.push(Some(Reserved { boots: self.boots, steady: self.steady, now, until }));
+            }
         }
+        self.reserved.sort_unstable();
+        self.reserved.dedup();
     }
 
     /// The engine has begun, at this instant.

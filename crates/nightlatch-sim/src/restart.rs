@@ -100,8 +100,9 @@ impl World {
         for _ in 0..TRIES_MOST {
             let opened = self.survive(World::open);
             if !matches!(opened, Some(Ok(_))) {
+                let latest = down.latest;
                 down.tried(&self.clocks.begin());
-                self.clocks.begun_perhaps();
+                self.clocks.begun_perhaps(latest);
             }
             match opened {
                 Some(Ok(recovery)) if self.over => return self.not_longer(&before, &recovery),
