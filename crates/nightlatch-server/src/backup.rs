@@ -88,7 +88,7 @@ pub(crate) fn take(data: &Path, to: &Path, taken_at: u64) -> Result<Manifest, Ba
     let mut digests = Digests::new();
     files::copy_newest_snapshot(data, to, &mut digests)?;
     let copied = copy(&data.join("ledger"), &to.join("ledger"), &key)?;
-    for name in ["people", "slots", "time", "node", "policy"] {
+    for name in files::FILES {
         files::copy_file(data, to, Path::new(name), &mut digests)?;
     }
     files::copy_folder(data, to, Path::new("keys"), &mut digests)?;

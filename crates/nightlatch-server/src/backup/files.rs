@@ -13,6 +13,9 @@ use std::{
 /// SHA-256 of files in hexadecimal, by their path in the backup.
 pub(crate) type Digests = BTreeMap<String, String>;
 
+/// What a backup has besides the ledger, the keys and the snapshot.
+pub(super) const FILES: [&str; 5] = ["people", "slots", "time", "node", "policy"];
+
 /// A file operation that the operating system refused.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} `{}`: {source}", path.display())]
@@ -90,10 +93,28 @@ fn names(dir: &Path) -> Result<Vec<String>, Failed> {
     Ok(names)
 }
 
+/// Whether a file of a backup can be called this. A manifest is what somebody wrote, and a path in it must not lead anywhere else: what it
+/// names is written with the rights of whoever restores.
+pub(super) fn is_of_a_backup(name: &str) -> bool {
+    let plain = |name: &str| !name.is_empty() && name != "." && name != ".." && !name.contains('\0');
+    match name.split_once('/') {
+        None => FILES.contains(&name),
+        Some((folder, file)) => ["keys", "snapshot"].contains(&folder) && plain(file) && !file.contains('/'),
+    }
+}
+
+/// Reads a file whole, if it is one: a link leads out of the directory, and a pipe is waited for without end.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    fs::read(path)
+}
+
 /// Copies one file, if it is there.
 pub(super) fn copy_file(from: &Path, to: &Path, name: &Path, digests: &mut Digests) -> Result<(), Failed> {
     let (source, target) = (from.join(name), to.join(name));
-    let bytes = match fs::read(&source) {
+    let bytes = match read(&source) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         read => read.map_err(failed("read", &source))?,
     };

@@ -108,7 +108,10 @@ fn read(from: &Path) -> Result<Manifest, RestoreError> {
         return Err(not_whole(format!("it is of form {form}, and this version reads form {FORM}")));
     }
     for (name, digest) in &manifest.files {
-        let bytes = fs::read(from.join(name)).map_err(|error| not_whole(format!("`{name}`: {error}")))?;
+        if !files::is_of_a_backup(name) {
+            return Err(not_whole(format!("`{}` is no name of a file in a backup", name.escape_debug())));
+        }
+        let bytes = files::read(&from.join(name)).map_err(|error| not_whole(format!("`{name}`: {error}")))?;
         if files::sha256(&bytes) != *digest {
             return Err(not_whole(format!("`{name}` is not as it was written")));
         }
@@ -120,8 +123,14 @@ fn read(from: &Path) -> Result<Manifest, RestoreError> {
 fn copied(from: &Path, stage: &Path, manifest: &Manifest) -> Result<(), RestoreError> {
     let key = key_of(from)?;
     files::make_empty(stage)?;
+    let mut copied = Digests::new();
     for name in manifest.files.keys() {
-        files::copy_file(from, stage, Path::new(name), &mut Digests::new())?;
+        files::copy_file(from, stage, Path::new(name), &mut copied)?;
+    }
+    if copied != manifest.files {
+        // Somebody was at it between the look and the copy.
+        let why = "its files change while they are read".to_owned();
+        return Err(RestoreError::NotWhole { dir: from.to_owned(), why });
     }
     copy(&from.join("ledger"), &stage.join("ledger"), &key).map_err(BackupError::from)?;
     Ok(verified(stage, &key, manifest.entries, &manifest.root)?)

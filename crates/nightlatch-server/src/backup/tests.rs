@@ -253,3 +253,49 @@ fn a_backup_is_for_its_owners_eyes() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
     assert!(matches!(take(&house.path("data"), &open, 7), Err(BackupError::OpenToOthers(_))));
 }
+
+/// Changes what the manifest says of the files.
+fn rewrite(backup: &Path, change: impl FnOnce(&mut Digests)) {
+    let path = backup.join(BACKUP_MARK);
+    let mut manifest: Manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut manifest.files);
+    fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+}
+
+#[test]
+fn a_manifest_leads_nowhere_but_into_its_own_backup() {
+    let house = House::new();
+    drop(house.open("data"));
+    let backup = house.path("deep").join("backup");
+    take(&house.path("data"), &backup, 7).unwrap();
+    // From `deep/backup` it is a file of the attacker's; from `place.restoring` it is one that was not there.
+    let planted = house.path("deep").join("planted");
+    fs::write(&planted, "evil").unwrap();
+    let written = house.path("planted");
+    for name in [
+        "../planted",
+        "keys/../../planted",
+        "keys/..",
+        "./people",
+        "elsewhere/planted",
+        "planted",
+        planted.to_str().unwrap(),
+    ] {
+        rewrite(&backup, |files| drop(files.insert(name.to_owned(), files::sha256(b"evil"))));
+        let refused = restore(&backup, &house.path("place"), false).unwrap_err();
+        assert!(matches!(refused, RestoreError::NotWhole { .. }), "{name}: {refused}");
+        assert!(!written.exists() && !house.path("place").exists(), "{name}");
+        rewrite(&backup, |files| drop(files.remove(name)));
+    }
+    // Nor by a link, nor is a pipe waited for.
+    let people = backup.join("people");
+    fs::remove_file(&people).unwrap();
+    std::os::unix::fs::symlink(&planted, &people).unwrap();
+    rewrite(&backup, |files| drop(files.insert("people".to_owned(), files::sha256(b"evil"))));
+    let refused = restore(&backup, &house.path("place"), false).unwrap_err();
+    assert!(refused.to_string().contains("not a regular file"), "{refused}");
+    fs::remove_file(&people).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &people, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let refused = restore(&backup, &house.path("place"), false).unwrap_err();
+    assert!(refused.to_string().contains("not a regular file"), "{refused}");
+}
