@@ -83,7 +83,10 @@ impl Gateway {
             address = match self.introduced(&mut socket, address).await {
                 Ok(client) => client,
                 Err(error) => {
-                    tracing::warn!(proxy = %address, %error, "a connection was refused: it did not say whose it is");
+                    if let Some(left_out) = self.say_of_a_stranger() {
+                        let why = "a connection was refused: it did not say whose it is";
+                        tracing::warn!(proxy = %address, %error, left_out, "{why}");
+                    }
                     return;
                 }
             };
@@ -152,6 +155,12 @@ impl Gateway {
         let seat = Arc::clone(&self.seats).acquire_owned().await.map_err(io::Error::other)?;
         let (socket, address) = listener.accept(self.limits.write_within).await?;
         Ok((seat, socket, address))
+    }
+
+    /// How many lines about strangers were left out, if it is time for one: whoever can make us write a line can fill a disk.
+    fn say_of_a_stranger(&self) -> Option<u64> {
+        let mut strangers = self.strangers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        strangers.say(self.engine.clock().now())
     }
 
     /// Who a trusted proxy says this connection is from, in bounded time. Nobody else is believed, and nobody may leave it out.

@@ -44,7 +44,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::upgrade::OnUpgrade;
 use nightlatch_core::Activity;
 use nightlatch_engine::{Channel, End, Permit};
-use std::{fmt::Display, sync::Arc};
+use std::{fmt::Display, net::IpAddr, sync::Arc};
 use tokio::time::timeout;
 
 /// Why an application that authenticates connections cannot be used.
@@ -81,6 +81,7 @@ impl Exchange<'_> {
             guarded: self.guarded(if progress.read_whole() { Channel::Request } else { Channel::Upload }),
             progress: Arc::clone(&progress),
             whose: self.whose(),
+            address: self.share(),
         };
         let within = self.gateway.limits.answer_within;
         let mut sending = InTime::new(sending, self.peer.alarms.clone(), within);
@@ -281,9 +282,13 @@ impl Exchange<'_> {
             close_after(&mut answer);
             return answer;
         }
-        self.say_failure(Failure::of(error), error);
+        match Failure::of(error) {
+            Some(failure) => self.say_failure(failure, error),
+            None => self.gateway.cut_offs.count(CutOff::Places),
+        }
         let (status, code) = match error {
             UpstreamError::Connect { .. } => (StatusCode::BAD_GATEWAY, "application-unreachable"),
+            UpstreamError::NoRoom(_) => (StatusCode::SERVICE_UNAVAILABLE, "too-many-requests-open"),
             UpstreamError::ConnectTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, "application-unreachable"),
             UpstreamError::AuthenticatesConnection(_) => {
                 (StatusCode::BAD_GATEWAY, "connection-authentication")
@@ -348,6 +353,13 @@ impl Exchange<'_> {
     /// What the client of an answer that is withheld gets, for the record.
     fn refusal(&self) -> &'static str {
         if self.asker.call { "grpc-status 16" } else { "401" }
+    }
+
+    /// Whose share of the connections to applications this takes. A connection of HTTP/1 asks for one at a time, and is counted itself.
+    fn share(&self) -> Option<IpAddr> {
+        let address = self.peer.address;
+        let counts = self.peer.outlet.connection().is_none() && !self.gateway.trusted.contains(address);
+        counts.then_some(address)
     }
 
     /// Whose a connection is that the application authenticates.

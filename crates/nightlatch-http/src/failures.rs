@@ -70,8 +70,10 @@ impl Failure {
         }
     }
 
-    pub(crate) fn of(error: &UpstreamError) -> Failure {
-        match error {
+    /// The way this is, unless it is none of the application's.
+    pub(crate) fn of(error: &UpstreamError) -> Option<Failure> {
+        Some(match error {
+            UpstreamError::NoRoom(_) => return None,
             UpstreamError::Connect { source, .. } => match source.kind() {
                 std::io::ErrorKind::ConnectionRefused => Failure::Refused,
                 _ => Failure::Unreachable,
@@ -81,7 +83,7 @@ impl Failure {
             UpstreamError::Answer { .. } => Failure::BadAnswer,
             UpstreamError::Ambiguous { .. } => Failure::AmbiguousAnswer,
             UpstreamError::AuthenticatesConnection(_) => Failure::ConnectionAuthentication,
-        }
+        })
     }
 }
 
@@ -119,14 +121,14 @@ impl Failures {
 
 /// A line that is said seldom.
 #[derive(Debug, Default)]
-struct Seldom {
+pub(crate) struct Seldom {
     said: Option<Time>,
     left_out: u64,
 }
 
 impl Seldom {
     /// Whether to say it now; if so, how many were left out since it was said last.
-    fn say(&mut self, now: Time) -> Option<u64> {
+    pub(crate) fn say(&mut self, now: Time) -> Option<u64> {
         if self.said.is_some_and(|said| now < said.plus(SAID_EVERY)) {
             self.left_out += 1;
             return None;
@@ -143,6 +145,8 @@ pub enum CutOff {
     Handshake,
     /// Its address has all the connections it may have.
     Share,
+    /// As many requests as there may be have a connection to an application.
+    Places,
     /// The body it sends trickles.
     SlowBody,
     /// The body it sends is too large.
@@ -157,9 +161,10 @@ pub enum CutOff {
 
 impl CutOff {
     /// Every one.
-    pub const ALL: [CutOff; 7] = [
+    pub const ALL: [CutOff; 8] = [
         CutOff::Handshake,
         CutOff::Share,
+        CutOff::Places,
         CutOff::SlowBody,
         CutOff::LargeBody,
         CutOff::TakesNothing,
@@ -173,6 +178,7 @@ impl CutOff {
         match self {
             CutOff::Handshake => "handshake_within",
             CutOff::Share => "connections_per_address",
+            CutOff::Places => "connections",
             CutOff::SlowBody => "body_least",
             CutOff::LargeBody => "body",
             CutOff::TakesNothing => "write_within",

@@ -4,7 +4,7 @@ use crate::{
     app_cookie::{AppCookieError, AppCookies},
     cookies::CookieNames,
     drain::Drain,
-    failures::{CutOff, CutOffs, Failure},
+    failures::{CutOff, CutOffs, Failure, Seldom},
     forward::client::{ClientView, TrustedProxies},
     limits::Limits,
     path::CanonicalPath,
@@ -12,13 +12,16 @@ use crate::{
     seat::Shares,
     ticket::Tickets,
     upgrade::Upgrades,
-    upstream::{Protocol, Upstream},
+    upstream::{Protocol, Upstream, room::Room},
     vocabulary::Vocabulary,
 };
 use http::HeaderValue;
 use nightlatch_core::{Activity, ActivityMode, RouteSays, Trigger};
 use nightlatch_engine::Engine;
-use std::{cmp::Reverse, sync::Arc};
+use std::{
+    cmp::Reverse,
+    sync::{Arc, Mutex},
+};
 use tokio::sync::Semaphore;
 
 /// The prefix of the gateway's own routes.
@@ -99,6 +102,8 @@ pub struct Gateway {
     pub(crate) shares: Arc<Shares>,
     pub(crate) drain: Drain,
     pub(crate) cut_offs: CutOffs,
+    /// Said of connections that do not say whose they are.
+    pub(crate) strangers: Mutex<Seldom>,
     apps: Vec<App>,
 }
 
@@ -125,8 +130,9 @@ impl Gateway {
     /// If a name in `app_cookies` is not one that can be bound.
     pub fn new(engine: Arc<Engine>, settings: Settings) -> Result<Gateway, AppCookieError> {
         let mut apps = Vec::new();
+        let room = Arc::new(Room::new(&settings.limits));
         for app in settings.apps {
-            apps.push(App::new(app, &settings.cookie_key, settings.limits)?);
+            apps.push(App::new(app, &settings.cookie_key, settings.limits, Arc::clone(&room))?);
         }
         // The most particular one first.
         apps.sort_by_key(|app| (app.host.is_none(), app.port.is_none(), Reverse(app.path.len())));
@@ -141,6 +147,7 @@ impl Gateway {
             shares: Arc::new(Shares::new(settings.limits.connections_per_address)),
             drain: Drain::new(settings.limits.drain_within),
             cut_offs: CutOffs::default(),
+            strangers: Mutex::default(),
             apps,
         })
     }
@@ -192,7 +199,12 @@ impl Gateway {
 }
 
 impl App {
-    fn new(settings: AppSettings, cookie_key: &[u8], limits: Limits) -> Result<App, AppCookieError> {
+    fn new(
+        settings: AppSettings,
+        cookie_key: &[u8],
+        limits: Limits,
+        room: Arc<Room>,
+    ) -> Result<App, AppCookieError> {
         let patterns = [&settings.public, &settings.active, &settings.passive];
         Ok(App {
             vocabulary: Vocabulary::new(patterns.into_iter().flatten()),
@@ -210,7 +222,7 @@ impl App {
                 Protocol::Http1 => Upgrades { websocket: settings.websocket, others: settings.upgrades },
                 Protocol::Http2 => Upgrades::default(),
             },
-            upstream: Arc::new(Upstream::new(&settings.upstream, settings.protocol, limits)),
+            upstream: Arc::new(Upstream::new(&settings.upstream, settings.protocol, limits, room)),
         })
     }
 
@@ -259,7 +271,8 @@ mod tests {
     fn app(host: Option<&str>, path: &str) -> App {
         let settings =
             AppSettings { host: host.map(str::to_owned), path: path.to_owned(), ..AppSettings::default() };
-        App::new(settings, &[0; 32], Limits::default()).unwrap()
+        let limits = Limits::default();
+        App::new(settings, &[0; 32], limits, Arc::new(Room::new(&limits))).unwrap()
     }
 
     #[test]

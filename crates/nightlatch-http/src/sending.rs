@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response, header::UPGRADE};
 use http_body_util::{BodyExt, Empty};
 use std::{
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -33,6 +34,8 @@ pub(crate) struct Sending {
     pub(crate) progress: Arc<Progress>,
     /// Whose a connection is that the application authenticates.
     pub(crate) whose: Whose,
+    /// Whose share of the connections to applications it takes, if that is counted.
+    pub(crate) address: Option<IpAddr>,
 }
 
 impl Sending {
@@ -45,7 +48,7 @@ impl Sending {
         let mut fresh = false;
         loop {
             let owner = self.guarded.as_ref().map(|guarded| guarded.permit.session().facts.id);
-            let mut lease = self.upstream.check_out(owner, self.whose.clone(), fresh).await?;
+            let mut lease = self.upstream.check_out(owner, self.whose.clone(), self.address, fresh).await?;
             self.request = match lease.send(self.request, self.guarded.as_ref(), &self.progress).await {
                 Sent::Answered(response) => return Ok((response, lease)),
                 Sent::Returned(request) if !fresh => request,

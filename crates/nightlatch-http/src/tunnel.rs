@@ -14,6 +14,7 @@ use crate::{
     drain::Turn,
     gate::{Gate, Guarded},
     seat::Seat,
+    upstream::room::Place,
     websocket::close::{CloseCode, close_frame},
 };
 use bytes::Bytes;
@@ -56,6 +57,8 @@ pub(crate) struct Tunnel {
     pub(crate) turn: Turn,
     /// The client's seat among the connections that may be open.
     pub(crate) seat: Arc<Seat>,
+    /// Its place among the connections to applications that may be in use.
+    pub(crate) place: Option<Place>,
 }
 
 /// Why a relay stops.
@@ -120,7 +123,7 @@ impl Tunnel {
             })
             .await
         };
-        let _seat = Arc::clone(&self.seat);
+        let (_seat, _place) = (Arc::clone(&self.seat), self.place.take());
         match parting {
             Parting::Over(end) => self.cut(end, relay).await,
             // A gate noticed the end before we did, and refused.

@@ -8,35 +8,32 @@
 
 mod http1;
 mod http2;
+mod lease;
 pub(crate) mod pinned;
+pub(crate) mod room;
 
 use crate::{
     failures::Failures,
-    forward::{
-        connection_auth,
-        framing::{FramingFault, one_framing},
-        hop_by_hop::list_has,
-    },
-    gate::{Gate, GatedIo, Guarded},
-    inbound::{Inbound, InboundError},
+    forward::framing::FramingFault,
+    gate::{Gate, GatedIo},
+    inbound::InboundError,
     limits::Limits,
-    outlet::Outlet,
     socket::Socket,
-    upload::{Fault, Progress},
+    upload::Fault,
 };
 use bytes::Bytes;
-use http::{Request, Response, header::CONNECTION};
 use http_body_util::combinators::BoxBody;
 use http1::Connection;
-use hyper::body::Incoming;
+use lease::Held;
+pub(crate) use lease::{Lease, Sent};
 use nightlatch_core::SessionId;
 use pinned::{Place, Whose};
+use room::Room;
 use std::{
     collections::VecDeque,
     fmt, io,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Context,
-    time::Duration,
 };
 use tokio::time::timeout;
 
@@ -84,6 +81,9 @@ pub(crate) enum UpstreamError {
         /// What was said twice.
         source: FramingFault,
     },
+    /// As many connections to applications as there may be are in use.
+    #[error("`{0}` was not asked: too many requests are open")]
+    NoRoom(Arc<str>),
     /// It authenticates the connection, in a way that this client cannot go on with.
     #[error("`{0}` authenticates connections (NTLM, Negotiate)")]
     AuthenticatesConnection(Arc<str>),
@@ -96,14 +96,12 @@ impl UpstreamError {
     }
 }
 
-/// How long a connection may take to be ready for another exchange after one.
-const READY_WITHIN: Duration = Duration::from_secs(5);
-
 /// One application's address and the idle connections to it.
 pub(crate) struct Upstream {
     /// `host:port`, or `unix:` and a path.
     authority: Arc<str>,
     limits: Limits,
+    room: Arc<Room>,
     speaks: Protocol,
     /// The one used last is at the back.
     idle: Mutex<VecDeque<Connection>>,
@@ -121,48 +119,16 @@ pub enum Protocol {
     Http2,
 }
 
-/// A connection in use. Dropping it closes the connection; [`Lease::give_back`] does not.
-pub(crate) struct Lease {
-    upstream: Arc<Upstream>,
-    held: Held,
-    /// It was used before, so the application may have closed it meanwhile.
-    pub(crate) reused: bool,
-    /// Nobody uses it after this exchange.
-    alone: bool,
-    /// Whose it is if the application authenticates it.
-    whose: Whose,
-    /// The application authenticates it.
-    authenticated: bool,
-}
-
-/// What of a connection an exchange has.
-enum Held {
-    Nothing,
-    /// All of it.
-    Http1(Connection),
-    /// A stream.
-    Http2(http2::Use),
-}
-
-/// What came of sending a request.
-pub(crate) enum Sent {
-    /// The head of the answer.
-    Answered(Response<Inbound>),
-    /// Nothing of it was sent: the connection had been closed. The request comes back for another one.
-    Returned(Request<UpBody>),
-    /// It failed.
-    Failed(UpstreamError),
-}
-
 impl Upstream {
     /// An application at `host:port`, or at `unix:` and the path of its socket.
-    pub(crate) fn new(authority: &str, speaks: Protocol, limits: Limits) -> Upstream {
+    pub(crate) fn new(authority: &str, speaks: Protocol, limits: Limits, room: Arc<Room>) -> Upstream {
         Upstream {
             authority: authority.into(),
             limits,
+            room,
             speaks,
             idle: Mutex::default(),
-            shared: Arc::default(),
+            shared: Arc::new(http2::Pool::new(limits.idle_upstream_connections)),
             failures: Failures::default(),
         }
     }
@@ -183,40 +149,72 @@ impl Upstream {
     }
 
     /// A connection for an exchange of this session's (of nobody's on a public route): the one that the application authenticated
-    /// for it, or one from the pool, or (`fresh`, or none to be had there) a new one.
+    /// for it, or one from the pool, or (`fresh`, or none to be had there) a new one. `address`: whose share of them it is taken from.
     pub(crate) async fn check_out(
+        self: &Arc<Self>,
+        owner: Option<SessionId>,
+        whose: Whose,
+        address: Option<IpAddr>,
+        fresh: bool,
+    ) -> Result<Lease, UpstreamError> {
+        match self.speaks {
+            Protocol::Http1 => self.check_out_whole(whose, address, fresh).await,
+            Protocol::Http2 => self.check_out_stream(owner, whose, fresh).await,
+        }
+    }
+
+    /// A connection for this exchange alone.
+    async fn check_out_whole(
+        self: &Arc<Self>,
+        whose: Whose,
+        address: Option<IpAddr>,
+        fresh: bool,
+    ) -> Result<Lease, UpstreamError> {
+        let place = self.room.place(address).await.ok_or_else(|| self.no_room())?;
+        let own = whose.place().filter(|_| !fresh).and_then(|place| place.take(self));
+        let authenticated = own.is_some();
+        let pooled = own.or_else(|| (!fresh).then(|| self.take_idle()).flatten());
+        let reused = pooled.is_some();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => Connection::begin(self.reach().await?).await.map_err(|source| self.answer(source))?,
+        };
+        let mut lease = self.lease(Held::Http1(connection), reused, whose);
+        (lease.authenticated, lease.place) = (authenticated, Some(place));
+        Ok(lease)
+    }
+
+    /// A stream on a connection of this session's. What several requests have in common cannot be kept for one of them.
+    async fn check_out_stream(
         self: &Arc<Self>,
         owner: Option<SessionId>,
         whose: Whose,
         fresh: bool,
     ) -> Result<Lease, UpstreamError> {
-        let own = whose.place().filter(|_| !fresh).and_then(|place| place.take(self));
-        let authenticated = own.is_some();
-        let pooled = match self.speaks {
-            _ if fresh => None,
-            Protocol::Http1 => own.or_else(|| self.take_idle()).map(Held::Http1),
-            Protocol::Http2 => self.shared.check_out(owner).map(Held::Http2),
+        let whose = if let Whose::Client(_) = whose { Whose::OneOfMany } else { whose };
+        if let Some(stream) = self.shared.join(owner).filter(|_| !fresh) {
+            return Ok(self.lease(Held::Http2(stream), true, whose));
+        }
+        let place = self.room.place(None).await.ok_or_else(|| self.no_room())?;
+        let place = match fresh {
+            true => place,
+            false => match self.shared.take_over(owner, place) {
+                Ok(stream) => return Ok(self.lease(Held::Http2(stream), true, whose)),
+                Err(place) => place,
+            },
         };
-        let reused = pooled.is_some();
-        let held = match pooled {
-            Some(held) => held,
-            None => self.connect(owner).await?,
-        };
-        Ok(Lease { upstream: Arc::clone(self), held, reused, alone: false, whose, authenticated })
+        let begun = self.shared.begin(self.reach().await?, owner, place, &self.limits);
+        let stream = begun.await.map_err(|source| self.answer(source))?;
+        Ok(self.lease(Held::Http2(stream), false, whose))
     }
 
-    async fn connect(&self, owner: Option<SessionId>) -> Result<Held, UpstreamError> {
-        let socket = self.reach().await?;
-        let held = match self.speaks {
-            Protocol::Http1 => {
-                Held::Http1(Connection::begin(socket).await.map_err(|source| self.answer(source))?)
-            }
-            Protocol::Http2 => {
-                let begun = self.shared.begin(socket, owner, &self.limits);
-                Held::Http2(begun.await.map_err(|source| self.answer(source))?)
-            }
-        };
-        Ok(held)
+    fn lease(self: &Arc<Self>, held: Held, reused: bool, whose: Whose) -> Lease {
+        let upstream = Arc::clone(self);
+        Lease { upstream, held, reused, alone: false, whose, authenticated: false, place: None }
+    }
+
+    fn no_room(&self) -> UpstreamError {
+        UpstreamError::NoRoom(Arc::clone(&self.authority))
     }
 
     async fn reach(&self) -> Result<(GatedIo, Arc<Gate>), UpstreamError> {
@@ -240,111 +238,7 @@ impl Upstream {
         std::iter::from_fn(|| lock(&self.idle).pop_back())
             .find_map(|mut connection| connection.is_ready().then_some(connection))
     }
-}
 
-impl Lease {
-    /// How its application failed so far.
-    pub(crate) fn failures(&self) -> &Failures {
-        self.upstream.failures()
-    }
-
-    /// Sends a request and waits for the head of the answer. From here on every byte of it is asked for at the socket.
-    pub(crate) async fn send(
-        &mut self,
-        request: Request<UpBody>,
-        guarded: Option<&Guarded>,
-        progress: &Progress,
-    ) -> Sent {
-        self.alone = list_has(request.headers(), &CONNECTION, "close");
-        self.authenticated |= connection_auth::is_offered(request.headers());
-        let connection = match &mut self.held {
-            Held::Nothing => return Sent::Returned(request),
-            Held::Http1(connection) => connection,
-            Held::Http2(stream) => {
-                let upstream = &self.upstream;
-                return stream.send(request, guarded, progress, |source| upstream.answer(source)).await;
-            }
-        };
-        match guarded {
-            Some(guarded) => connection.gate().hold(guarded.clone()),
-            None => connection.gate().put(),
-        }
-        progress.through(Outlet::Connection(Arc::clone(connection.gate())));
-        match connection.send(request).await {
-            Ok(response) => match self.judge(response) {
-                Ok(response) => Sent::Answered(response),
-                Err(error) => Sent::Failed(error),
-            },
-            Err(mut error) => match error.take_message() {
-                Some(request) => Sent::Returned(request),
-                None => Sent::Failed(self.upstream.answer(error.into_error())),
-            },
-        }
-    }
-
-    /// An answer that can be used, and whether its connection is anybody's from now on.
-    fn judge(&mut self, mut response: Response<Incoming>) -> Result<Response<Inbound>, UpstreamError> {
-        let authority = || Arc::clone(&self.upstream.authority);
-        one_framing(response.headers_mut())
-            .map_err(|source| UpstreamError::Ambiguous { authority: authority(), source })?;
-        let headers = response.headers();
-        if self.whose.is_stuck(response.status(), headers) {
-            return Err(UpstreamError::AuthenticatesConnection(authority()));
-        }
-        self.authenticated |= connection_auth::is_spoken_of(headers);
-        Ok(response.map(Inbound::Http1))
-    }
-
-    /// Moves the answer's body, and what is left of the request's, as far as they go.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
-        // A connection with many streams moves by itself.
-        if let Held::Http1(connection) = &mut self.held {
-            connection.drive(cx);
-        }
-    }
-
-    /// The answer has begun while the request is still coming: neither waits for the other from now on.
-    pub(crate) fn move_alone(&mut self) {
-        if let Held::Http1(connection) = &mut self.held {
-            connection.move_alone();
-        }
-    }
-
-    /// The exchange is complete: the connection may serve another one, once it is ready.
-    pub(crate) fn give_back(mut self) {
-        let mut connection = match std::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Nothing => return,
-            Held::Http1(connection) => connection,
-            Held::Http2(stream) => return stream.complete(),
-        };
-        connection.gate().release();
-        let place = self.whose.place().filter(|_| self.authenticated).cloned();
-        if self.alone || self.authenticated && place.is_none() {
-            return;
-        }
-        let upstream = Arc::clone(&self.upstream);
-        if connection.is_ready() {
-            upstream.put_back(place, connection);
-            return;
-        }
-        // Perhaps the request did not get out, though its answer came.
-        tokio::spawn(async move {
-            if timeout(READY_WITHIN, connection.ready()).await == Ok(true) {
-                upstream.put_back(place, connection);
-            }
-        });
-    }
-
-    /// The connection is no longer HTTP: it lives on in what it was upgraded to.
-    pub(crate) fn hand_over(mut self) -> Option<Arc<Gate>> {
-        match std::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Http1(connection) => Some(connection.hand_over()),
-            Held::Http2(_) | Held::Nothing => None,
-        }
-    }
-}
-
-impl Upstream {
     fn put_back(self: &Arc<Self>, place: Option<Place>, connection: Connection) {
         if let Some(place) = place {
             place.keep(self, connection);
@@ -358,15 +252,6 @@ impl Upstream {
         }
         drop(idle);
         drop(oldest);
-    }
-}
-
-/// Not given back: closed, together with whatever was on its way; of a connection with many streams, the stream.
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Held::Http1(connection) = &self.held {
-            connection.gate().reset(None);
-        }
     }
 }
 

@@ -4,10 +4,19 @@
 
 mod common;
 
-use common::{Client, Making, Site, application, http2::Line, read_head, write};
+use common::{
+    Client, Making, Site, application,
+    http2::{self, Asked, Line},
+    read_head, write,
+};
+use http::Response;
 use nightlatch_engine::Token;
-use nightlatch_http::{AppSettings, route::RoutePattern};
-use std::net::SocketAddr;
+use nightlatch_http::{AppSettings, Protocol, route::RoutePattern};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 use tokio::net::TcpStream;
 
 /// Says who it takes the other end of the connection for. With `NTLM name:1` and then `NTLM name:2` that becomes `name`.
@@ -143,4 +152,46 @@ async fn a_client_of_http2_is_told_to_come_again_over_http1() {
     // The connection is as good as before for everything else.
     assert_eq!(line.get("/_nightlatch/session", &ada).whole().await.head.status, 200);
     site.nothing_open(&ada).await;
+}
+
+/// The same as `windows` over HTTP/2, where it takes one leg: whoever says `NTLM name` has the connection from then on.
+async fn windows_of_http2() -> SocketAddr {
+    let users = Arc::<Mutex<HashMap<usize, String>>>::default();
+    http2::application(move |mut asked: Asked| {
+        let users = Arc::clone(&users);
+        async move {
+            let field = asked.request.headers().get("authorization").and_then(|field| field.to_str().ok());
+            let said = field.and_then(|field| field.strip_prefix("NTLM ")).map(str::to_owned);
+            let user = {
+                let mut users = users.lock().unwrap();
+                users.extend(said.map(|name| (asked.connection, name)));
+                users.get(&asked.connection).cloned()
+            };
+            let head = match user {
+                Some(_) => Response::builder(),
+                None => Response::builder().status(401).header("www-authenticate", "NTLM"),
+            };
+            let user = user.unwrap_or_default();
+            let head = head.header("content-length", user.len()).body(()).unwrap();
+            let mut stream = asked.respond.send_response(head, false).unwrap();
+            let _ = stream.send_data(user.into(), true);
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_connection_of_http2_that_somebody_authenticated_is_not_there_for_the_next() {
+    let app = AppSettings { protocol: Protocol::Http2, ..AppSettings::default() };
+    let site = Site::made(Making { app, ..Making::new(windows_of_http2().await) }).await;
+    let (ada, bob) = (site.sign_in("ada").await, site.sign_in("bob").await);
+    let mut hers = site.connect().await;
+    for _ in 0..3 {
+        assert_eq!(ask(&mut hers, &ada, "ada").await, "ada");
+        site.nothing_open(&ada).await;
+        // What goes on with the connection cannot be kept for one of many streams, and the answer says so.
+        for (client, who) in [(&mut site.connect().await, &bob), (&mut hers, &ada)] {
+            assert_eq!(ask(client, who, "").await, "502");
+        }
+    }
 }

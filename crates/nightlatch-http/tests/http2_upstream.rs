@@ -17,11 +17,14 @@ use common::{
 use h2::Reason;
 use http::{HeaderMap, Response};
 use nightlatch_engine::{Entry, Token};
-use nightlatch_http::{AppSettings, Protocol};
+use nightlatch_http::{AppSettings, Limits, Protocol, Settings};
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 use tokio::{
@@ -317,4 +320,59 @@ async fn an_application_that_breaks_off_is_told_so_and_that_is_not_the_end() {
     let frozen = Frozen::new(http1, Protocol::Http2).await;
     let token = frozen.site.sign_in("ada").await;
     assert_eq!(status(&mut frozen.line().await, &token).await, 502);
+}
+
+#[tokio::test]
+async fn connections_that_carry_nothing_are_kept_up_to_a_bound() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let app = listener.local_addr().unwrap();
+    let open = Arc::<AtomicUsize>::default();
+    let (_go, gone) = watch::channel(false);
+    let (note, _noted) = mpsc::unbounded_channel();
+    let counts = Arc::clone(&open);
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let (counts, note, gone) = (Arc::clone(&counts), note.clone(), gone.clone());
+            tokio::spawn(async move {
+                counts.fetch_add(1, SeqCst);
+                let mut line = h2::server::handshake(tcp).await.unwrap();
+                while let Some(Ok((request, respond))) = line.accept().await {
+                    tokio::spawn(serve(
+                        Asked { connection: 0, request, respond },
+                        note.clone(),
+                        gone.clone(),
+                    ));
+                }
+                counts.fetch_sub(1, SeqCst);
+            });
+        }
+    });
+    let settings = Settings {
+        limits: Limits { idle_upstream_connections: 2, ..Limits::default() },
+        ..Settings::default()
+    };
+    let site = Site::made(Making {
+        app: AppSettings { protocol: Protocol::Http2, ..AppSettings::default() },
+        settings,
+        ..Making::new(app)
+    })
+    .await;
+    let mut clients = Vec::new();
+    for number in 0..6 {
+        let token = site.sign_in(&number.to_string()).await;
+        let mut client = site.connect().await;
+        client.get("/stream", &token, "").await;
+        client.until("early").await;
+        clients.push(client);
+    }
+    assert_eq!(open.load(SeqCst), 6, "sessions share none");
+    drop(clients);
+    let closed = async {
+        while open.load(SeqCst) > 2 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), closed).await.expect("all of them stay open");
+    sleep(Duration::from_millis(50)).await;
+    assert_eq!(open.load(SeqCst), 2);
 }

@@ -26,7 +26,7 @@ impl Exchange<'_> {
             return self.bad_upgrade();
         };
         let Some(guarded) = self.guarded(switch.channel()) else { return self.bad_upgrade() };
-        let Some(upstream_gate) = lease.hand_over() else { return self.too_slow(&Method::GET) };
+        let Some((upstream_gate, place)) = lease.hand_over() else { return self.too_slow(&Method::GET) };
         let (mut head, body) = response.into_parts();
         let upstream_upgrade = hyper::upgrade::on(Response::from_parts(head.clone(), body));
         self.prepare_answer(&mut head, Some(&switch.protocol()));
@@ -36,7 +36,7 @@ impl Exchange<'_> {
         let seat = Arc::clone(&self.peer.seat);
         let framed = switch.is_websocket();
         let (activity, turn) = (self.frames, self.gateway.drain.turn());
-        let tunnel = Tunnel { guarded, framed, activity, client_gate, upstream_gate, turn, seat };
+        let tunnel = Tunnel { guarded, framed, activity, client_gate, upstream_gate, turn, seat, place };
         tokio::spawn(async move {
             if let Ok((client, upstream)) = tokio::try_join!(client_upgrade, upstream_upgrade) {
                 tunnel.run(client, upstream).await;

@@ -7,7 +7,7 @@
 //! A stream that is given up is reset. A connection that has seen [`RESETS_MOST`] of them takes no more requests, and closes with its last
 //! stream, before the other side counts too many.
 
-use super::{Sent, UpBody, UpstreamError, lock};
+use super::{Sent, UpBody, UpstreamError, lock, room::Place};
 use crate::{
     gate::{Gate, GatedIo, Guarded},
     http2::{
@@ -34,7 +34,7 @@ use http_body::Body;
 use nightlatch_core::SessionId;
 use std::{
     future::pending,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::{sync::oneshot, task::AbortHandle};
@@ -50,8 +50,11 @@ const SMALL_FRAMES: usize = 16 << 20;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// The connections to one application.
-#[derive(Default)]
-pub(super) struct Pool(Mutex<Vec<Slot>>);
+pub(super) struct Pool {
+    slots: Mutex<Vec<Slot>>,
+    /// How many are kept that carry nothing.
+    idle_most: usize,
+}
 
 /// A connection, and who has it.
 struct Slot {
@@ -60,6 +63,8 @@ struct Slot {
     owner: Option<SessionId>,
     streams: usize,
     resets: usize,
+    /// Held while it carries something.
+    place: Option<Place>,
 }
 
 struct Line {
@@ -91,21 +96,34 @@ enum Way {
 }
 
 impl Pool {
-    /// A connection for an exchange of this session's, if there is one.
-    pub(super) fn check_out(self: &Arc<Self>, owner: Option<SessionId>) -> Option<Use> {
-        let mut slots = lock(&self.0);
+    /// Of an application; so many connections are kept that carry nothing.
+    pub(super) fn new(idle_most: usize) -> Pool {
+        Pool { slots: Mutex::default(), idle_most }
+    }
+
+    /// One more stream on a connection that carries this session's, if there is one.
+    pub(super) fn join(self: &Arc<Self>, owner: Option<SessionId>) -> Option<Use> {
+        let mut slots = self.usable();
+        let own =
+            slots.iter_mut().find(|slot| slot.streams > 0 && slot.owner == owner && slot.is_usable())?;
+        own.streams += 1;
+        Some(self.of(&own.line))
+    }
+
+    /// A connection that carries nothing, if there is one; else the place comes back.
+    pub(super) fn take_over(self: &Arc<Self>, owner: Option<SessionId>, place: Place) -> Result<Use, Place> {
+        let mut slots = self.usable();
+        let free = slots.iter_mut().rfind(|slot| slot.streams == 0 && slot.is_usable());
+        let Some(free) = free else { return Err(place) };
+        (free.owner, free.streams, free.place) = (owner, 1, Some(place));
+        Ok(self.of(&free.line))
+    }
+
+    /// Those that are still open.
+    fn usable(&self) -> MutexGuard<'_, Vec<Slot>> {
+        let mut slots = lock(&self.slots);
         slots.retain(|slot| !slot.line.task.is_finished());
-        let usable = |slot: &Slot| {
-            let room = slot.streams < STREAMS_MOST.min(slot.line.send.current_max_send_streams());
-            room && slot.resets < RESETS_MOST
-        };
-        let own = slots.iter().position(|slot| slot.streams > 0 && slot.owner == owner && usable(slot));
-        let free = || slots.iter().position(|slot| slot.streams == 0 && usable(slot));
-        let slot = own.or_else(free)?;
-        let slot = slots.get_mut(slot)?;
-        slot.owner = owner;
-        slot.streams += 1;
-        Some(self.of(&slot.line))
+        slots
     }
 
     /// Enters a new connection, and uses it.
@@ -113,6 +131,7 @@ impl Pool {
         self: &Arc<Self>,
         (io, gate): (GatedIo, Arc<Gate>),
         owner: Option<SessionId>,
+        place: Place,
         limits: &Limits,
     ) -> Result<Use, h2::Error> {
         let outgoing = Outgoing::to_application(gate);
@@ -133,7 +152,8 @@ impl Pool {
         });
         let line =
             Arc::new(Line { write_within: limits.write_within, send, outgoing, task: task.abort_handle() });
-        lock(&self.0).push(Slot { line: Arc::clone(&line), owner, streams: 1, resets: 0 });
+        let place = Some(place);
+        lock(&self.slots).push(Slot { line: Arc::clone(&line), owner, streams: 1, resets: 0, place });
         Ok(self.of(&line))
     }
 
@@ -143,15 +163,29 @@ impl Pool {
 
     /// An exchange is over. Nobody has the connection once it carries no other.
     fn done(&self, line: &Arc<Line>, reset: bool) {
-        let mut slots = lock(&self.0);
+        let mut slots = lock(&self.slots);
         let Some(at) = slots.iter().position(|slot| Arc::ptr_eq(&slot.line, line)) else { return };
         let Some(slot) = slots.get_mut(at) else { return };
         slot.streams -= 1;
         slot.resets += usize::from(reset);
-        if slot.streams == 0 && slot.resets >= RESETS_MOST {
+        if slot.streams > 0 {
+            return;
+        }
+        drop(slot.place.take());
+        let is_spent = slot.resets >= RESETS_MOST;
+        let idle = slots.iter().filter(|slot| slot.streams == 0).count();
+        if is_spent || idle > self.idle_most {
             // With the last of its handles the connection says goodbye and closes.
             slots.swap_remove(at);
         }
+    }
+}
+
+impl Slot {
+    /// Whether it takes one more request.
+    fn is_usable(&self) -> bool {
+        let room = self.streams < STREAMS_MOST.min(self.line.send.current_max_send_streams());
+        room && self.resets < RESETS_MOST
     }
 }
 
@@ -215,8 +249,8 @@ impl Use {
     }
 
     /// It takes no more requests.
-    fn retire(&self) {
-        let mut slots = lock(&self.pool.0);
+    pub(super) fn retire(&self) {
+        let mut slots = lock(&self.pool.slots);
         if let Some(slot) = slots.iter_mut().find(|slot| Arc::ptr_eq(&slot.line, &self.line)) {
             slot.resets = RESETS_MOST;
         }

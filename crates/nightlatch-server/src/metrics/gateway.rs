@@ -25,10 +25,10 @@ pub(super) const METRICS: &[Metric<Gateway>] = &[
     Metric {
         name: "nightlatch_clients_cut_off",
         kind: MetricType::Counter,
-        labels: "`limit` (`handshake_within`, `connections_per_address`, `body_least`, `body`, `write_within`, `http2_abandoned`, \
+        labels: "`limit` (`handshake_within`, `connections_per_address`, `connections`, `body_least`, `body`, `write_within`, `http2_abandoned`, \
                  `http2_control_frames`)",
         means: "Clients that ran into a limit of `[limits]`: their connection was closed, their stream reset, or their request answered with \
-                408 or 413. None of them is a line in the log. Idle connections that are closed are not among them.",
+                408, 413 or 503. None of them is a line in the log. Idle connections that are closed are not among them.",
         samples: |gateway| {
             let cut_off = |limit: CutOff| Sample {
                 labels: vec![("limit", limit.key().to_owned())],
