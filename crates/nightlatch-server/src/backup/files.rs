@@ -61,7 +61,7 @@ pub(super) fn copy_newest_snapshot(from: &Path, to: &Path, digests: &mut Digests
         return Ok(());
     }
     let names = names(&dir)?;
-    match names.iter().rfind(|name| name.ends_with(".jsonl")) {
+    match names.iter().rfind(|name| name.ends_with(".snapshot")) {
         Some(newest) => copy_file(from, to, &Path::new("snapshot").join(newest), digests),
         None => Ok(()),
     }
@@ -114,7 +114,7 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// Copies one file, if it is there.
 pub(super) fn copy_file(from: &Path, to: &Path, name: &Path, digests: &mut Digests) -> Result<(), Failed> {
     let (source, target) = (from.join(name), to.join(name));
-    let bytes = match read(&source) {
+    let bytes = match fs::read(&source) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         read => read.map_err(failed("read", &source))?,
     };
