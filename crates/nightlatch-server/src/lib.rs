@@ -14,6 +14,7 @@ mod index;
 mod listening;
 mod logging;
 mod metrics;
+mod regular;
 mod serve;
 mod site;
 mod tls;

@@ -4,14 +4,17 @@
 //! Connections that are open keep what they have. What stays, too, is the configuration around them, and with it the keys of
 //! session tickets: a client that was here before the change resumes after it.
 
-use crate::config::listen::TlsFiles;
+use crate::{config::listen::TlsFiles, regular::read_regular};
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer, ServerName,
+    pem::{self, PemObject},
+};
 use std::{
     path::PathBuf,
     sync::{
@@ -20,6 +23,9 @@ use std::{
     },
 };
 use tokio_rustls::TlsAcceptor;
+
+/// How many bytes a chain, or a key, has at most.
+const PEM_BYTES_MOST: u64 = 4 << 20;
 
 /// Why the certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -122,17 +128,22 @@ pub(crate) fn load_one(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
 }
 
 fn load(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let pem = |key, path: &PathBuf| {
+    let wrong = |key, path: &PathBuf| {
         let path = path.clone();
         move |source| TlsError::Pem { key, path, source }
     };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.cert)
-        .and_then(Iterator::collect)
-        .map_err(pem("cert", &files.cert))?;
+    let text = |key, path: &PathBuf| {
+        read_regular(path, PEM_BYTES_MOST).map_err(pem::Error::Io).map_err(wrong(key, path))
+    };
+    let chain = text("cert", &files.cert)?;
+    let chain: Result<Vec<CertificateDer<'static>>, _> =
+        CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
+    let chain = chain.map_err(wrong("cert", &files.cert))?;
     if chain.is_empty() {
         return Err(TlsError::Empty(files.cert.clone()));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(pem("key", &files.key))?;
+    let key = text("key", &files.key)?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(wrong("key", &files.key))?;
     CertifiedKey::from_der(chain, key, provider)
         .map_err(|source| TlsError::Pair { path: files.cert.clone(), source })
 }

@@ -423,7 +423,7 @@ fn as_another_user_it_says_what_it_could_not_see() {
         .current_dir(house.folder.path())
         .output();
     let Some(found) = Findings::of_privileged(said) else { return };
-    found.has("secrets", "wrong", "permission denied");
+    found.has("secrets", "wrong", "Permission denied");
     found.has("data.writable", "not_looked_at", "as that user");
     found.has("record", "not_looked_at", "as the server's user");
     found.has("clock.reservation", "not_looked_at", "as the server's user");
@@ -443,4 +443,37 @@ fn a_stranger_at_the_admin_port_is_not_taken_for_the_server() {
     found.has("server", "wrong", "is not Nightlatch");
     found.has_no("server.enforcing", "good");
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+}
+
+#[test]
+fn a_stranger_at_the_admin_port_may_say_what_it_likes() {
+    // One after the other: health, enforcing, metrics.
+    let health = r#"{"ok":false,"detail":"\u001b[2J fine","faults":[{"part":"x\nWRONG  y","means":"a"}]}"#;
+    let metrics = |value: &str| {
+        format!(
+            "nightlatch_version{{version=\"\u{1b}[2J\"}} 1\nnightlatch_clock_wall_behind_seconds {value}\nnightlatch_clock_steps_total NaN\nnightlatch_suspensions_total -1e308\n"
+        )
+    };
+    for value in ["1e300", "inf", "-inf", "NaN", "18446744073709551616"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let metrics = metrics(value);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut asked = [0; 1024];
+                let read = stream.read(&mut asked).unwrap_or_default();
+                let body = if asked[..read].starts_with(b"GET /metrics") { &metrics } else { health };
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            }
+        });
+        let said = Site::new().doctor(&["--admin", &format!("http://127.0.0.1:{port}")]);
+        assert_eq!(said.code, 1, "{value}: {}{}", said.out, said.err);
+        assert!(
+            said.out.contains("server.clock") || said.out.contains("clock of the running server"),
+            "{value}: {}",
+            said.out
+        );
+        assert!(!said.out.contains('\u{1b}') && !said.out.contains("\nWRONG  y"), "{}", said.out);
+    }
 }

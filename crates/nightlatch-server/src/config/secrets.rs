@@ -11,9 +11,13 @@ use std::path::{Path, PathBuf};
 
 use super::Config;
 use super::api_key::{Role, SecretSource};
+use crate::regular::read_regular;
 
 /// How many characters a secret has at least.
 const SHORTEST: usize = 32;
+
+/// How many bytes a file with one has at most.
+const LONGEST: u64 = 64 * 1024;
 
 /// An API key with its secret, for the moment in which the secret is hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,14 +45,14 @@ impl Secret {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SecretError {
     /// The file could not be read.
-    #[error("the secret of API key `{name}` cannot be read from `{}`: {kind}", path.display())]
+    #[error("the secret of API key `{name}` cannot be read from `{}`: {why}", path.display())]
     Unreadable {
         /// The key.
         name: String,
         /// The file.
         path: PathBuf,
         /// Why not.
-        kind: io::ErrorKind,
+        why: String,
     },
     /// The environment variable is not set.
     #[error(
@@ -87,7 +91,7 @@ pub(crate) enum SecretError {
 impl Config {
     /// Loads them from the files and the environment of this process.
     pub(crate) fn read_secrets_here(&self) -> Result<Vec<LoadedKey>, Vec<SecretError>> {
-        self.read_secrets(&|path| std::fs::read_to_string(path), &|name| std::env::var(name).ok())
+        self.read_secrets(&|path| read_regular(path, LONGEST), &|name| std::env::var(name).ok())
     }
 
     /// Loads the secret of every API key, or says everything that is wrong with them.
@@ -106,7 +110,7 @@ impl Config {
                 SecretSource::File(path) => file(path).map_err(|error| SecretError::Unreadable {
                     name: name.clone(),
                     path: path.clone(),
-                    kind: error.kind(),
+                    why: error.to_string(),
                 }),
                 SecretSource::Env(variable) => env(variable)
                     .ok_or_else(|| SecretError::NotSet { name: name.clone(), variable: variable.clone() }),

@@ -163,7 +163,8 @@ fn clocks(report: &mut Report, metrics: &str) {
     };
     let remedy = "find out what sets the clock, and let it slew. Runbook: clock-fault";
     if behind > 1.0 {
-        let behind = said(Duration::from_secs_f64(behind));
+        // Whoever answers there may write any number.
+        let behind = Duration::try_from_secs_f64(behind).map_or_else(|_| format!("{behind} s"), said);
         report.warning(
             check,
             what,

@@ -40,7 +40,7 @@ fn everything_that_is_wrong_is_said_at_once() {
             SecretError::Unreadable {
                 name: "trading-backend".to_owned(),
                 path,
-                kind: io::ErrorKind::NotFound
+                why: io::Error::from(io::ErrorKind::NotFound).to_string()
             },
             SecretError::NotSet { name: "audit".to_owned(), variable: "AUDIT_KEY".to_owned() },
         ]
