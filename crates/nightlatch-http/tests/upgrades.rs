@@ -81,7 +81,7 @@ async fn never_late_an_upgraded_stream_is_reset_and_recorded_as_a_channel_of_its
     let deadline = site.session(&token).deadline().at;
     let mut client = site.connect().await;
     exec(&mut client, &token, EXEC, "{\"a\":1}").await;
-    client.until("\r\n\r\n").await;
+    let head = client.until("\r\n\r\n").await;
     let begun = site.session(&token).deadline().at;
     assert!(begun >= deadline);
     // What passes is passive unless the route says otherwise.
@@ -91,7 +91,9 @@ async fn never_late_an_upgraded_stream_is_reset_and_recorded_as_a_channel_of_its
         }
         sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(client.rest().await.1, Closed::Reset, "there are no words to end it in");
+    let (rest, closed) = client.rest().await;
+    let rest = String::from_utf8_lossy(&rest).into_owned();
+    assert_eq!(closed, Closed::Reset, "there are no words to end it in: {head}{rest}");
     let cuts = site.cuts(1).await;
     assert_eq!(
         (cuts[0].channel.as_str(), cuts[0].how.as_str(), cuts[0].reason.as_str()),

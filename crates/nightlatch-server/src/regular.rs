@@ -11,6 +11,9 @@ use std::{
     path::Path,
 };
 
+/// How many bytes a chain of certificates, or all that are believed, has at most.
+pub(crate) const PEM_BYTES_MOST: u64 = 4 << 20;
+
 /// Reads a regular file of text, of at most so many bytes. Links are followed.
 ///
 /// # Errors

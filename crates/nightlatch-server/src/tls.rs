@@ -4,7 +4,10 @@
 //! Connections that are open keep what they have. What stays, too, is the configuration around them, and with it the keys of
 //! session tickets: a client that was here before the change resumes after it.
 
-use crate::{config::listen::TlsFiles, regular::read_regular};
+use crate::{
+    config::listen::TlsFiles,
+    regular::{PEM_BYTES_MOST, read_regular},
+};
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -23,9 +26,6 @@ use std::{
     },
 };
 use tokio_rustls::TlsAcceptor;
-
-/// How many bytes a chain, or a key, has at most.
-const PEM_BYTES_MOST: u64 = 4 << 20;
 
 /// Why the certificates cannot be used.
 #[derive(Debug, thiserror::Error)]

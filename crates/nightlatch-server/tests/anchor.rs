@@ -4,6 +4,7 @@
 
 mod witness;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use nightlatch_ledger::{Ledger, Options, Signer};
 use std::{
     fs,
@@ -131,6 +132,49 @@ fn on_the_record_a_cosigned_checkpoint_is_kept_and_a_rewritten_history_is_found(
     let (said, _) = house.anchor(vec![refuse(422)], &[]);
     assert!(said.code == 1 && said.err.contains("do not begin with"), "{} {}", said.code, said.err);
     assert_eq!(house.kept(), 2, "nothing of the new history is kept beside the old one");
+}
+
+/// What it cosigned lies here, whether or not it remembers.
+#[test]
+fn a_witness_that_forgets_does_not_make_a_rewritten_history_an_anchored_one() {
+    for (entries, words) in [
+        (200, "has cosigned 300 entries; the ledger here has 200"),
+        (300, "do not begin with"),
+        (400, "do not begin with"),
+    ] {
+        let house = House::new(300);
+        assert_eq!(house.anchor(vec![Act::Cosign], &[]).0.code, 0);
+        house.rewrite(entries);
+        let (said, _) = house.anchor(vec![Act::Cosign], &[]);
+        assert!(said.code == 1 && said.err.contains(words), "{entries}: {}{}", said.out, said.err);
+        assert!(said.out.is_empty() && house.kept() == 1, "{entries}: {}", said.out);
+    }
+}
+
+/// Others may write where the file lies, and are no witnesses for that.
+#[test]
+fn what_stands_in_the_file_is_not_said_to_be_cosigned_and_nothing_is_written_through_a_link() {
+    let house = House::new(300);
+    let anchor = || house.run(&["ledger", "anchor", "--data", "data", "--file", "kept"]);
+    assert_eq!(anchor().code, 0);
+    let note = fs::read_to_string(house.path("kept")).unwrap();
+    let forged = |name: &str| format!("\u{2014} {name} {}\n", STANDARD.encode([7; 76]));
+    fs::write(house.path("kept"), note.clone() + &forged(NAME)).unwrap();
+    let said = anchor();
+    assert!(said.code == 0 && !said.out.contains("cosigned"), "{}{}", said.out, said.err);
+    // As many as a note may have: no reason to speak of two histories.
+    let many: String = (0..63).map(|number| forged(&format!("witness.example/{number}"))).collect();
+    fs::write(house.path("kept"), note.clone() + &many).unwrap();
+    assert_eq!(house.anchor(vec![Act::Cosign], &[]).0.code, 0);
+    let said = anchor();
+    assert!(said.code == 3 && said.err.contains("more signatures"), "{}{}", said.out, said.err);
+
+    fs::write(house.path("kept"), note).unwrap();
+    fs::write(house.path("precious"), "mine").unwrap();
+    std::os::unix::fs::symlink(house.path("precious"), house.path("kept.new")).unwrap();
+    assert_eq!(anchor().code, 0);
+    assert_eq!(fs::read_to_string(house.path("precious")).unwrap(), "mine");
+    assert!(fs::symlink_metadata(house.path("kept")).unwrap().is_file());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! the place of the proof against it.
 
 use super::{out::Stop, vault::Vault};
+use crate::regular::read_regular;
 use nightlatch_ledger::{Cosigned, SignedCheckpoint, prove_consistency_of_files};
 use std::{
     ffi::OsStr,
@@ -11,6 +12,9 @@ use std::{
     io::{self, Write as _},
     path::Path,
 };
+
+/// No checkpoint with its signatures is larger.
+const NOTE_BYTES_MOST: u64 = 1 << 20;
 
 /// A file that a checkpoint may be written to.
 pub(super) struct Place<'a> {
@@ -40,7 +44,8 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Writes the checkpoint with every cosignature that is kept of it.
+/// Writes the checkpoint with every cosignature that is kept of it, and with those of the same entries that are in the file. Gives it without
+/// the latter: whoever may write the file may have written those, and nothing is said of them.
 pub(super) fn write(
     vault: &Vault,
     newest: &SignedCheckpoint,
@@ -52,7 +57,8 @@ pub(super) fn write(
     if let Some(kept) = cosigned.map_err(|error| unwritable(file, &error))? {
         whole = merged(&whole, &kept, file)?;
     }
-    match fs::read_to_string(file) {
+    let ours = whole.clone();
+    match read_regular(file, NOTE_BYTES_MOST) {
         Ok(note) => whole = continued(vault, &whole, &note, file)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(unwritable(file, &error)),
@@ -61,7 +67,7 @@ pub(super) fn write(
     draft.push(".new");
     let draft = folder.join(draft);
     replace(folder, &draft, file, whole.note().as_bytes()).map_err(|error| unwritable(file, &error))?;
-    Ok(whole)
+    Ok(ours)
 }
 
 /// The checkpoint, if it continues the one in the file; with that one's cosignatures, if it is of the same entries.
@@ -100,6 +106,10 @@ fn continued(
 
 fn merged(one: &SignedCheckpoint, other: &SignedCheckpoint, file: &Path) -> Result<SignedCheckpoint, Stop> {
     let size = one.checkpoint().size;
+    if one.checkpoint() == other.checkpoint() {
+        let left = format!("`{}` is left as it is: it has more signatures than are read", file.display());
+        return one.merged(other).ok_or(Stop::Unreachable(left));
+    }
     one.merged(other).ok_or_else(|| {
         not_continued(file, &format!("there are two histories of {size} entries, signed by one key"))
     })
@@ -115,7 +125,12 @@ fn unwritable(file: &Path, error: &dyn std::fmt::Display) -> Stop {
 
 /// A reader, and a crash, meet the old file or the new one.
 fn replace(folder: &Path, draft: &Path, file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut writing = OpenOptions::new().write(true).create(true).truncate(true).open(draft)?;
+    // One of a run that broke off; or a link that somebody who may write here has put there, which would be written through.
+    match fs::remove_file(draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut writing = OpenOptions::new().write(true).create_new(true).open(draft)?;
     writing.write_all(bytes)?;
     writing.sync_all()?;
     fs::rename(draft, file)?;

@@ -4,7 +4,10 @@
 //! much of one: it is waited for so long, and read so far, and no redirect is followed. Encryption is held to the certificate authorities
 //! of the configuration; what goes without it stays on this machine, by the address that was really reached.
 
-use crate::config::ledger::Witness;
+use crate::{
+    config::ledger::Witness,
+    regular::{PEM_BYTES_MOST, read_regular},
+};
 use axum::body::{Body, to_bytes};
 use http::{Request, StatusCode, header};
 use hyper::client::conn::http1;
@@ -140,9 +143,8 @@ fn client(ca_file: Option<&Path>) -> Result<ClientConfig, AskError> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(path) => {
-            for certificate in
-                CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?
-            {
+            let text = read_regular(path, PEM_BYTES_MOST).map_err(|error| wrong(error.to_string()))?;
+            for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
                 let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
                 roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
             }

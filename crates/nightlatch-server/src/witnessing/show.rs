@@ -61,15 +61,16 @@ pub(crate) enum Refusal {
 pub(crate) async fn show(ledger: &impl Shown, witness: &Witness) -> Result<Seen, Refusal> {
     let cosigned = ledger.cosigned();
     let kept = cosigned.newest_by(&witness.key).map_err(|error| own(&error))?;
-    let kept = kept.map_or(0, |(signed, _)| signed.checkpoint().size);
     let mut signed = ledger.newest().map_err(|error| own(&error))?;
-    // Of more than there is: let the witness say so itself.
-    let mut old = if kept <= signed.checkpoint().size { kept } else { 0 };
+    let mut old = 0;
+    if let Some((kept, _)) = &kept {
+        // Whether or not the witness remembers it: what it cosigned lies here.
+        continues(ledger, kept, &signed)?;
+        old = kept.checkpoint().size;
+    }
     for attempt in 0..2 {
         let size = signed.checkpoint().size;
-        let proof = ledger.prove(old, size).map_err(|error| {
-            own(&format_args!("the ledger cannot be read: {error}; `nightlatch ledger verify` says more"))
-        })?;
+        let proof = ledger.prove(old, size).map_err(|error| unreadable(&error))?;
         let answer = ask::add_checkpoint(witness, add_checkpoint(&proof, &signed)).await;
         match answer.map_err(|error| not_had(&error))? {
             Answer::Cosigned(lines) => {
@@ -106,6 +107,25 @@ pub(crate) async fn show(ledger: &impl Shown, witness: &Witness) -> Result<Seen,
     }
     let what = "goes on from another size each time; somebody else is showing it this ledger";
     Err(Refusal::Failed(Failure::Answer, what.to_owned()))
+}
+
+/// Whether the ledger still begins with what a witness cosigned.
+fn continues(ledger: &impl Shown, kept: &SignedCheckpoint, newest: &SignedCheckpoint) -> Result<(), Refusal> {
+    let (old, new) = (kept.checkpoint(), newest.checkpoint());
+    let (was, is) = (old.size, new.size);
+    if was > is {
+        let what = format!("has cosigned {was} entries; the ledger here has {is}");
+        return Err(Refusal::Contradicted(what));
+    }
+    let proof = ledger.prove(was, is).map_err(|error| unreadable(&error))?;
+    if proof.verifies(&old.root, &new.root) {
+        return Ok(());
+    }
+    Err(Refusal::Contradicted(format!("has cosigned {was} entries that the {is} here do not begin with")))
+}
+
+fn unreadable(error: &ProveError) -> Refusal {
+    own(&format_args!("the ledger cannot be read: {error}; `nightlatch ledger verify` says more"))
 }
 
 /// The fault is on our side.
