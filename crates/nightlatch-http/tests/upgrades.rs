@@ -85,15 +85,19 @@ async fn never_late_an_upgraded_stream_is_reset_and_recorded_as_a_channel_of_its
     let begun = site.session(&token).deadline().at;
     assert!(begun >= deadline);
     // What passes is passive unless the route says otherwise.
+    let mut told_by_a_write = false;
     for _ in 0..10 {
-        if client.0.write_all(b"x").await.is_err() {
+        // On a slow machine the end comes meanwhile, and a reset is told once: to whoever asks first.
+        told_by_a_write = client.0.write_all(b"x").await.is_err();
+        if told_by_a_write {
             break;
         }
         sleep(Duration::from_millis(50)).await;
     }
     let (rest, closed) = client.rest().await;
     let rest = String::from_utf8_lossy(&rest).into_owned();
-    assert_eq!(closed, Closed::Reset, "there are no words to end it in: {head}{rest}");
+    let reset = told_by_a_write || closed == Closed::Reset;
+    assert!(reset, "there are no words to end it in: {head}{rest}");
     let cuts = site.cuts(1).await;
     assert_eq!(
         (cuts[0].channel.as_str(), cuts[0].how.as_str(), cuts[0].reason.as_str()),
