@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Plan {
     /// Whether a cut takes the power, and not only the process.
-    power: bool,
+    pub(crate) power: bool,
     luck: u64,
 }
 

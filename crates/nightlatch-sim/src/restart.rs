@@ -119,6 +119,8 @@ impl World {
                     self.kill();
                     self.was_troubled();
                     self.over |= self.after_the_cut()?;
+                    // The next boot may have a clock that is right, and nothing on record that says that this one's was not.
+                    down.faulty &= !self.plan.power;
                 }
             }
         }

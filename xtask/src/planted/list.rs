@@ -33,7 +33,6 @@ const LEDGER: &str = "crates/nightlatch-ledger/src/ledger.rs";
 const RESERVATION: &str = "crates/nightlatch-store/src/reservation.rs";
 const ROWS: &str = "crates/nightlatch-store/src/people/rows.rs";
 const STORE_SLOTS: &str = "crates/nightlatch-store/src/slots.rs";
-const FOUND: &str = "crates/nightlatch-engine/src/found.rs";
 const START: &str = "crates/nightlatch-engine/src/start.rs";
 
 const fn plant(name: &'static str, promise: &'static str, edits: &'static [Edit]) -> Plant {
@@ -257,15 +256,6 @@ pub(super) const PLANTS: &[Plant] = &[
         "failed_write_is_passed_over",
         "on-the-record",
         &[edit(LEDGER, "committer.unfinished = Some(block);", "drop(block);")],
-    ),
-    plant(
-        "slot_of_another_tenant_is_believed",
-        "never-longer",
-        &[edit(
-            FOUND,
-            "known.word.joined(Word::from_bits(*bits))",
-            "known.word.joined(Word::live(known.word.generation(), Word::from_bits(*bits).last_activity()))",
-        )],
     ),
     plant(
         "tighter_policy_is_not_applied_at_a_restart",
