@@ -102,8 +102,12 @@ impl History {
         let length = (bytes.len() - history.unfinished_bytes) as u64;
         if history.unfinished_bytes > 0 {
             file.set_len(length)?;
-            file.sync_all()?;
         }
+        if let Some(note) = history.notes.last() {
+            // A process that was killed, or whose sync failed, may have left what the disk does not have; and `checkpoint` must not get ahead.
+            file.write_all_at(format!("{note}\n").as_bytes(), length - note.len() as u64 - 1)?;
+        }
+        file.sync_all()?;
         if size(current.as_ref()) > size(last.as_ref()) {
             return Err(HistoryError::Behind);
         }

@@ -10,7 +10,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file operation that the operating system refused: what was being done, to which file, and its answer.
@@ -66,6 +66,15 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), FileError> {
         }
         Err(error) => Err(failed("create", dir)(error)),
     }
+}
+
+/// Makes durable what was just read from a file at this place.
+///
+/// A sync alone would not: after one that failed, the kernel counts as clean what the disk never got, and a process that comes later reads
+/// it all the same. So it is written again where it stands, and then synced.
+pub(crate) fn keep_what_was_read(file: &File, path: &Path, bytes: &[u8], at: u64) -> Result<(), FileError> {
+    file.write_all_at(bytes, at).map_err(failed("write again", path))?;
+    file.sync_all().map_err(failed("sync", path))
 }
 
 /// Makes the names in `dir` durable: what was created, renamed or removed there stays so after a power cut.

@@ -27,7 +27,7 @@ use aws_lc_rs::digest;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-use crate::file::{FileError, failed, open_or_create, parent, sync_dir};
+use crate::file::{FileError, failed, keep_what_was_read, open_or_create, parent, sync_dir};
 
 const RECORD_BYTES: usize = 16;
 /// The file grows by this many slots (one mebibyte) at a time, so that growing is rare.
@@ -58,13 +58,9 @@ pub struct Words {
 
 impl Slots {
     /// Opens the file at `path`, and creates it durably (empty, for this user only) if it is not there.
-    ///
-    /// What is read from it is durable, too: a process that was killed may have written what the disk does not have yet, and whoever
-    /// finds it there writes it no more.
     pub fn open(path: impl AsRef<Path>) -> Result<Slots, FileError> {
         let path = path.as_ref().to_owned();
         let file = open_or_create(&path)?;
-        file.sync_data().map_err(failed("sync", &path))?;
         sync_dir(parent(&path))?;
         let bytes = file.metadata().map_err(failed("look at", &path))?.len();
         let room_slots = bytes / RECORD_BYTES as u64;
@@ -72,10 +68,15 @@ impl Slots {
     }
 
     /// Reads every slot. A bad record is not an error: it is counted, and its word is none.
+    ///
+    /// What is read is durable, too: a process that was killed may have written what the disk does not have yet, and whoever
+    /// finds it there writes it no more.
     pub fn read_all(&self) -> Result<Words, FileError> {
         let bytes = self.file.metadata().map_err(failed("look at", &self.path))?.len();
         let mut content = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
         self.file.read_exact_at(&mut content, 0).map_err(failed("read", &self.path))?;
+        let used = content.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        keep_what_was_read(&self.file, &self.path, &content[..used], 0)?;
         let mut found = Words { words: Vec::with_capacity(content.len() / RECORD_BYTES), bad: 0 };
         for (index, record) in (0..).zip(content.chunks(RECORD_BYTES)) {
             // What was never written reads as zeros. No record is all zeros: its check would be, too.

@@ -47,7 +47,7 @@ pub(super) const PLANTS: &[Plant] = &[
     plant(
         "found_activity_believed_durable",
         "never-early",
-        &[edit(STORE_SLOTS, r#"file.sync_data().map_err(failed("sync", &path))?;"#, "")],
+        &[edit(STORE_SLOTS, "keep_what_was_read(&self.file, &self.path, &content[..used], 0)?;", "")],
     ),
     plant(
         "suspension_unseen",

@@ -78,8 +78,9 @@ impl Rows {
         if cut_off_bytes > 0 {
             file.set_len(good_bytes).map_err(failed("cut off the end of", path))?;
         }
-        // What was written just before a kill can be read although it is not yet on the disk.
-        file.sync_all().map_err(failed("sync", path))?;
+        // What was written just before a kill can be read although it is not yet on the disk. That is the last line at most.
+        let last = good.split_inclusive(|&byte| byte == b'\n').next_back().unwrap_or_default();
+        file::keep_what_was_read(&file, path, last, good_bytes - last.len() as u64)?;
         file::sync_dir(file::parent(path))?;
         let rows = Rows { path: path.to_owned(), file, good_bytes, suspect: false };
         Ok(Loaded { rows, content, cut_off_bytes })
