@@ -11,6 +11,7 @@ use crate::{
     route::{Reading, RoutePattern, RouteRequest, RouteSet},
     seat::Shares,
     ticket::Tickets,
+    tunnel::afterwards::Afterwards,
     upgrade::Upgrades,
     upstream::{Protocol, Upstream, room::Room},
     vocabulary::Vocabulary,
@@ -104,6 +105,7 @@ pub struct Gateway {
     pub(crate) cut_offs: CutOffs,
     /// Said of connections that do not say whose they are.
     pub(crate) strangers: Mutex<Seldom>,
+    pub(crate) afterwards: Afterwards,
     apps: Vec<App>,
 }
 
@@ -148,6 +150,7 @@ impl Gateway {
             drain: Drain::new(settings.limits.drain_within),
             cut_offs: CutOffs::default(),
             strangers: Mutex::default(),
+            afterwards: Afterwards::default(),
             apps,
         })
     }

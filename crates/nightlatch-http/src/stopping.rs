@@ -57,6 +57,8 @@ mod tests {
     use std::{pin::pin, time::Duration};
     use tokio::time::timeout;
 
+    const SOON: Duration = Duration::from_secs(5);
+
     #[tokio::test]
     async fn what_is_said_is_heard_by_whoever_asked_last() {
         let sender = watch::Sender::new(false);
@@ -67,14 +69,24 @@ mod tests {
         }
         sender.send_replace(false);
         assert!(timeout(Duration::from_millis(1), stopping.as_mut()).await.is_err());
-        tokio::join!(stopping.as_mut(), async { assert!(!sender.send_replace(true)) });
+        let said = async { tokio::join!(stopping.as_mut(), async { assert!(!sender.send_replace(true)) }) };
+        assert!(timeout(SOON, said).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_task_that_took_it_over_is_woken() {
+        let sender = watch::Sender::new(false);
+        let mut stopping = pin!(Stopping::of(sender.subscribe()));
+        assert!(stopping.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let said = async { tokio::join!(stopping, async { assert!(!sender.send_replace(true)) }) };
+        assert!(timeout(SOON, said).await.is_ok());
     }
 
     #[tokio::test]
     async fn what_was_said_before_is_heard() {
         let sender = watch::Sender::new(true);
-        Stopping::of(sender.subscribe()).await;
+        assert!(timeout(SOON, Stopping::of(sender.subscribe())).await.is_ok());
         let stopping = Stopping::of(watch::Sender::new(false).subscribe());
-        stopping.await;
+        assert!(timeout(SOON, stopping).await.is_ok());
     }
 }

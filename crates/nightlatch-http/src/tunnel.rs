@@ -17,6 +17,7 @@ use crate::{
     upstream::room::Place,
     websocket::close::{CloseCode, close_frame},
 };
+use afterwards::Afterwards;
 use bytes::Bytes;
 use flow::Flow;
 use hyper::upgrade::Upgraded;
@@ -31,8 +32,9 @@ use std::{
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::{io::AsyncWriteExt, task::yield_now, time::timeout};
+use tokio::{io::AsyncWriteExt, time::timeout};
 
+pub(crate) mod afterwards;
 mod flow;
 
 type Socket = TokioIo<Upgraded>;
@@ -55,6 +57,8 @@ pub(crate) struct Tunnel {
     pub(crate) upstream_gate: Arc<Gate>,
     /// When it is to close because the gateway stops.
     pub(crate) turn: Turn,
+    /// When the rest of a cut is done, after the client's part.
+    pub(crate) afterwards: Afterwards,
     /// The client's seat among the connections that may be open.
     pub(crate) seat: Arc<Seat>,
     /// Its place among the connections to applications that may be in use.
@@ -164,7 +168,6 @@ impl Tunnel {
             && relay.down.between_frames()
             && self.client_gate.last_words(&self.guarded, CLOSE_HOW)
             && say(&mut relay.client, &close_frame(CloseCode::TIMEOUT, reason, None)).await.is_ok();
-        self.upstream_gate.open();
         let to_application = crate::random_mask()
             .filter(|_| end.told && relay.up.between_frames())
             .map(|mask| close_frame(CloseCode::TIMEOUT, reason, Some(mask)));
@@ -173,11 +176,14 @@ impl Tunnel {
             // Dropped here, the client's socket is closed, which is the reset.
             let Relay { client, mut upstream, .. } = relay;
             drop(client);
+            self.afterwards.turn().await;
+            self.upstream_gate.open();
             tell_application(&mut upstream, to_application, &self.upstream_gate).await;
             return;
         }
-        // Of many that end together every client is told before the first application is.
-        yield_now().await;
+        // Of many that end together every client is told before the first application is. Until then its gate lets nothing pass.
+        self.afterwards.turn().await;
+        self.upstream_gate.open();
         tell_application(&mut relay.upstream, to_application, &self.upstream_gate).await;
         let _ = timeout(CLOSE_WITHIN, poll_fn(|cx| relay.poll_drain(cx))).await;
     }

@@ -105,6 +105,32 @@ async fn a_request_under_way_is_answered_and_nobody_new_is() {
 }
 
 #[tokio::test]
+async fn downloads_under_way_are_waited_for() {
+    let upstream = application(|mut connection| async move {
+        read_head(&mut connection).await;
+        write(&mut connection, "HTTP/1.1 200 OK\nContent-Length: 6\n\nbeg").await;
+        sleep(WITHIN * 3 / 4).await;
+        write(&mut connection, "end").await;
+        sleep(Duration::from_secs(60)).await;
+    })
+    .await;
+    let site = Site::made(Making { settings: settings(), ..Making::new(upstream) }).await;
+    let token = site.sign_in("ada").await;
+    let mut downloads = Vec::new();
+    for _ in 0..8 {
+        let mut download = site.connect().await;
+        download.get("/file", &token, "").await;
+        download.until("\r\n\r\nbeg").await;
+        downloads.push(download);
+    }
+    site.stop();
+    for mut download in downloads {
+        let (seen, closed) = download.rest().await;
+        assert_eq!((seen.as_slice(), closed), (&b"end"[..], Closed::Fin));
+    }
+}
+
+#[tokio::test]
 async fn events_end_whole_and_a_download_that_is_not_done_is_reset() {
     let upstream = application(|mut connection| async move {
         let head = read_head(&mut connection).await;

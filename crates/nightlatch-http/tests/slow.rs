@@ -147,6 +147,56 @@ async fn a_body_that_goes_on_is_not_given_up_however_long_it_takes() {
 }
 
 #[tokio::test]
+async fn a_head_that_does_not_come_is_waited_for_in_bounded_time_the_second_as_well_as_the_first() {
+    let upstream = common::recording(|_| OK.to_owned()).await.0;
+    let limits = Limits { head_within: SHORT, ..Limits::default() };
+    let site = Site::with(Duration::from_secs(600), upstream, AppSettings::default(), settings(limits)).await;
+    let token = site.sign_in("ada").await;
+    for (before, begun) in [(0, ""), (0, "GET / HT"), (1, ""), (3, "GET / HT")] {
+        let mut client = site.connect().await;
+        for _ in 0..before {
+            client.get("/page", &token, "").await;
+            assert!(client.answer().await.starts_with("HTTP/1.1 200"));
+        }
+        client.send(begun).await;
+        let closed = tokio::time::timeout(SHORT * 10, client.rest()).await;
+        assert!(closed.is_ok(), "after {before} requests and {begun:?} the connection is still open");
+    }
+}
+
+#[tokio::test]
+async fn the_application_has_its_time_once_the_client_has_said_everything() {
+    let limits = Limits { answer_within: SHORT, ..Limits::default() };
+    for answers in [true, false] {
+        let upstream = application(move |mut connection| async move {
+            common::read_request(&mut connection).await;
+            if answers {
+                write(&mut connection, OK).await;
+            }
+            std::future::pending::<()>().await;
+        })
+        .await;
+        let site =
+            Site::with(Duration::from_secs(600), upstream, AppSettings::default(), settings(limits)).await;
+        let token = site.sign_in("ada").await;
+        let mut client = site.connect().await;
+        let credential = token.reveal();
+        client
+            .send(&format!(
+                "POST / HTTP/1.1\nHost: desk\nAuthorization: Bearer {credential}\nContent-Length: 8\n\n"
+            ))
+            .await;
+        for _ in 0..8 {
+            tokio::time::sleep(SHORT / 3).await;
+            client.0.write_all(b"x").await.unwrap();
+        }
+        let expected = if answers { "HTTP/1.1 200" } else { "HTTP/1.1 504" };
+        let answer = tokio::time::timeout(SHORT * 10, client.until("\r\n\r\n")).await.unwrap();
+        assert!(answer.starts_with(expected), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_larger_than_is_taken_is_refused_whether_it_says_so_or_not() {
     let (upstream, _gone) = patient().await;
     let limits = Limits { body_bytes: Some(1_000), ..Limits::default() };

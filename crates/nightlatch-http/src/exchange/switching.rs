@@ -36,7 +36,9 @@ impl Exchange<'_> {
         let seat = Arc::clone(&self.peer.seat);
         let framed = switch.is_websocket();
         let (activity, turn) = (self.frames, self.gateway.drain.turn());
-        let tunnel = Tunnel { guarded, framed, activity, client_gate, upstream_gate, turn, seat, place };
+        let afterwards = self.gateway.afterwards.clone();
+        let tunnel =
+            Tunnel { guarded, framed, activity, client_gate, upstream_gate, turn, afterwards, seat, place };
         tokio::spawn(async move {
             if let Ok((client, upstream)) = tokio::try_join!(client_upgrade, upstream_upgrade) {
                 tunnel.run(client, upstream).await;
