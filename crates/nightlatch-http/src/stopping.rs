@@ -54,7 +54,15 @@ impl fmt::Debug for Stopping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{pin::pin, time::Duration};
+    use std::{
+        pin::pin,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering::SeqCst},
+        },
+        task::Wake,
+        time::Duration,
+    };
     use tokio::time::timeout;
 
     const SOON: Duration = Duration::from_secs(5);
@@ -73,13 +81,25 @@ mod tests {
         assert!(timeout(SOON, said).await.is_ok());
     }
 
-    #[tokio::test]
-    async fn a_task_that_took_it_over_is_woken() {
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_task_that_took_it_over_is_woken() {
         let sender = watch::Sender::new(false);
         let mut stopping = pin!(Stopping::of(sender.subscribe()));
-        assert!(stopping.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        let said = async { tokio::join!(stopping, async { assert!(!sender.send_replace(true)) }) };
-        assert!(timeout(SOON, said).await.is_ok());
+        let mut poll = |waker: &Waker| stopping.as_mut().poll(&mut Context::from_waker(waker)).is_ready();
+        let woken = Arc::<Woken>::default();
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(!poll(Waker::noop()) && !poll(&waker) && !poll(&waker));
+        sender.send_replace(true);
+        assert!(woken.0.load(SeqCst) && poll(&waker));
     }
 
     #[tokio::test]

@@ -47,6 +47,32 @@ async fn line(site: &Site, connector: &TlsConnector) -> Line {
     Line::open(connector, site.address, &h2::client::Builder::new()).await
 }
 
+/// The types of the frames in these bytes (RFC 9113 section 4.1).
+fn frame_types(mut bytes: &[u8]) -> Vec<u8> {
+    let mut types = Vec::new();
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = bytes {
+        types.push(*kind);
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        bytes = rest.get(length..).unwrap_or_default();
+    }
+    types
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_says_so_on_a_connection_where_nothing_is_asked() {
+    const GOAWAY: u8 = 7;
+    let limits = Limits { drain_within: Duration::from_secs(1), ..Limits::default() };
+    let (site, connector) = site("127.0.0.1:1".parse().unwrap(), Protocol::Http1, limits).await;
+    let mut connection = connect(&connector, site.address).await;
+    connection.write_all(&[PREFACE, EMPTY_SETTINGS].concat()).await.unwrap();
+    let mut seen = vec![0; 4096];
+    let length = connection.read(&mut seen).await.unwrap();
+    seen.truncate(length);
+    site.stop();
+    let _ = timeout(Duration::from_secs(10), connection.read_to_end(&mut seen)).await.expect("it is closed");
+    assert!(frame_types(&seen).contains(&GOAWAY), "{:?}", frame_types(&seen));
+}
+
 #[tokio::test]
 async fn a_head_has_no_body_and_a_part_stays_a_part() {
     let (app, mut noted) = recording(|request| {
