@@ -19,8 +19,14 @@ pub enum IdError {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ses_")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // In one piece: an application is told of it with every request.
+        let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + (half - 10) };
+        let mut text = *b"ses_................................";
+        let (_, digits) = text.split_at_mut(4);
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -114,6 +120,10 @@ mod tests {
     fn ids_read_back_and_refuse_what_is_not_theirs() {
         let id = SessionId(*b"0123456789abcdef");
         assert_eq!(id.to_string().parse(), Ok(id));
+        let id = SessionId([
+            0, 1, 9, 0x0a, 0x0f, 0x10, 0x90, 0xa0, 0xf0, 0xff, 0x5a, 0xa5, 0x7f, 0x80, 0xfe, 0xef,
+        ]);
+        assert_eq!(id.to_string(), "ses_0001090a0f1090a0f0ff5aa57f80feef");
         let rows = [
             ("ses_", IdError::Digits),
             ("nlt_30313233343536373839616263646566", IdError::Prefix),

@@ -17,7 +17,7 @@ pub struct Limits {
     pub handshake_within: Duration,
     /// The most bytes of a request's head.
     pub head_bytes: usize,
-    /// The most fields of a request's head.
+    /// The most fields of a request's head. Up to 100 the HTTP library needs no memory of its own to find them.
     pub head_fields: usize,
     /// How long a client may take to send a head, or to begin the next one.
     pub head_within: Duration,
@@ -79,7 +79,7 @@ impl Default for Limits {
             connections_per_address: 10_000,
             handshake_within: Duration::from_secs(10),
             head_bytes: 64 * 1024,
-            head_fields: 128,
+            head_fields: 100,
             head_within: Duration::from_secs(60),
             body_within: Duration::from_secs(30),
             body_least: 8 * 1024,

@@ -46,9 +46,9 @@ pub(super) static SECTION: Section = Section {
         Key {
             name: "head_fields",
             form: Form::Integer,
-            need: Need::Default("128"),
+            need: Need::Default("100"),
             status: Status::Now,
-            example: "128",
+            example: "100",
             means: "The most fields of a request's head. From 32 to 1000.",
         },
         duration(
