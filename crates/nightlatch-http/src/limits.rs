@@ -1,7 +1,7 @@
 //! What a gateway allows those who are nobody yet, and how long it waits for anybody.
 //!
 //! Each of these numbers bounds what one peer can hold of what all share: a seat, memory, a connection to an application. They stand in one
-//! place, so that whoever sets one sees the others, and none has a second value anywhere. The defaults are for a gateway on the open
+//! place, so that whoever sets one sees the others; a test holds the configuration's defaults against them. The defaults are for a gateway on the open
 //! internet with people behind browsers; none of them ends a session, and none of them makes one live longer.
 
 use std::time::Duration;
