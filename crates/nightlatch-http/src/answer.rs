@@ -251,6 +251,11 @@ pub(crate) fn set_cookie(name: &str, value: &str, secure: bool) -> HeaderValue {
     cookie(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax"), secure)
 }
 
+/// A cookie for something that is over soon.
+pub(crate) fn set_passing_cookie(name: &str, value: &str, secs: u64, secure: bool) -> HeaderValue {
+    cookie(&format!("{name}={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite=Lax"), secure)
+}
+
 /// Deletes a cookie.
 pub(crate) fn delete_cookie(name: &str, secure: bool) -> HeaderValue {
     cookie(&format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"), secure)
@@ -263,7 +268,7 @@ fn cookie(line: &str, secure: bool) -> HeaderValue {
 }
 
 /// Text as the value of a query parameter: everything but unreserved characters and `/` percent-encoded.
-fn query_value(text: &str) -> String {
+pub(crate) fn query_value(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         match byte {

@@ -10,20 +10,30 @@
 
 use http::HeaderValue;
 
-/// The names of our two cookies on one kind of connection.
+/// The names of our cookies on one kind of connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CookieNames {
     /// Carries the credential.
     pub session: &'static str,
     /// Carries the ended ticket: write-only, opens nothing.
     pub ended: &'static str,
+    /// Begins the names of the cookies that each hold a sign-in under way.
+    pub flow: &'static str,
 }
 
 impl CookieNames {
     /// Over TLS. The prefix makes browsers refuse them from anywhere but this host, over TLS.
-    pub const SECURE: Self = Self { session: "__Host-nightlatch", ended: "__Host-nightlatch-ended" };
+    pub const SECURE: Self = Self {
+        session: "__Host-nightlatch",
+        ended: "__Host-nightlatch-ended",
+        flow: "__Host-nightlatch-flow-",
+    };
     /// Over plain http on loopback, where no browser would keep the names above.
-    pub const LOOPBACK: Self = Self { session: "nightlatch-loopback", ended: "nightlatch-loopback-ended" };
+    pub const LOOPBACK: Self = Self {
+        session: "nightlatch-loopback",
+        ended: "nightlatch-loopback-ended",
+        flow: "nightlatch-loopback-flow-",
+    };
 }
 
 /// Whether a cookie name is reserved for us: it begins like one of ours, in any case.

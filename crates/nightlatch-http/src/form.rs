@@ -29,7 +29,7 @@ pub(crate) fn return_to(query: &str) -> String {
 }
 
 /// The first value of a field of `application/x-www-form-urlencoded` text.
-fn parameter(text: &str, name: &str) -> Option<String> {
+pub(crate) fn parameter(text: &str, name: &str) -> Option<String> {
     let mut pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     pairs.find(|(key, _)| *key == name).map(|(_, value)| decode(value))
 }

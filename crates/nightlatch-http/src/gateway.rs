@@ -10,6 +10,7 @@ use crate::{
     path::CanonicalPath,
     route::{Reading, RoutePattern, RouteRequest, RouteSet},
     seat::Shares,
+    sign_in::SignIn,
     ticket::Tickets,
     tunnel::afterwards::Afterwards,
     upgrade::Upgrades,
@@ -83,6 +84,8 @@ pub struct Settings {
     /// Who may sign in on the demonstration page; nobody where sessions are started elsewhere. The caller sees to it that
     /// the gateway listens on loopback only.
     pub demo_users: Vec<DemoUser>,
+    /// Who signs people in at providers, if anybody does.
+    pub sign_in: Option<Arc<dyn SignIn>>,
     /// The key of ended tickets.
     pub ticket_key: [u8; 32],
     /// The key that seals applications' cookies.
@@ -97,6 +100,7 @@ pub struct Gateway {
     pub(crate) trusted: TrustedProxies,
     pub(crate) public_origin: Option<String>,
     pub(crate) demo_users: Vec<DemoUser>,
+    pub(crate) sign_in: Option<Arc<dyn SignIn>>,
     pub(crate) tickets: Tickets,
     pub(crate) limits: Limits,
     pub(crate) seats: Arc<Semaphore>,
@@ -143,6 +147,7 @@ impl Gateway {
             trusted: settings.trusted_proxies,
             public_origin: settings.public_origin,
             demo_users: settings.demo_users,
+            sign_in: settings.sign_in,
             tickets: Tickets::new(&settings.ticket_key),
             limits: settings.limits,
             seats: Arc::new(Semaphore::new(settings.limits.connections)),

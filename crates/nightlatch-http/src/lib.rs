@@ -15,6 +15,7 @@
 //! | it is refused | `answer`, [`pages`] |
 //! | what failed is counted | `failures` |
 //! | our own routes | `own`, `form` |
+//! | people sign in | [`SignIn`] |
 //!
 //! What never lives here: deciding. That is the engine's; this crate only asks, as often as it takes.
 
@@ -49,6 +50,7 @@ pub mod route;
 mod seat;
 mod sending;
 mod serve;
+mod sign_in;
 mod socket;
 pub mod sse;
 mod stopping;
@@ -66,6 +68,7 @@ pub use door::{Door, Listener};
 pub use failures::{CutOff, Failure};
 pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, Settings};
 pub use limits::{Http2, Limits};
+pub use sign_in::{Begun, Finished, Identified, Pending, Provider, SignIn, SignInFailure};
 pub use socket::Socket;
 pub use upstream::Protocol;
 

@@ -1,12 +1,15 @@
-//! The gateway's own routes, below `/_nightlatch/`: sign-in, sign-out, how the session is, and real input.
+//! The gateway's own routes, below `/_nightlatch/`: sign-in (at a provider: `provider`), sign-out, how the session is, and real input.
 //!
 //! Unsafe ones need an exact `Origin`, so that no foreign page can sign somebody out or keep a session alive. Asking how the session is
 //! never counts as activity; the answer holds durations and no instants, because the browser's clock is not ours.
 
+mod provider;
+mod start;
+
 use crate::{
     answer::{
         Answer, Asker, Obstacle, append_cookies, delete_cookie, empty, json_answer, page, read_off_request,
-        redirect, set_cookie,
+        redirect,
     },
     extract::{Carrier, Extracted, extract},
     form::{Form, return_to},
@@ -21,9 +24,10 @@ use http::{
     header::{ALLOW, HOST, HeaderValue, ORIGIN},
 };
 use http_body_util::{BodyExt, Limited};
-use nightlatch_core::{Activity, Deadline, DeadlineReason, EndReason, Kind, Subject};
-use nightlatch_engine::{Admission, EndOrder, Permit, Session, Start, StartError, Tighter};
+use nightlatch_core::{Activity, Deadline, DeadlineReason, EndReason, Subject};
+use nightlatch_engine::{Admission, EndOrder, Permit, Session};
 use serde_json::json;
+use start::Who;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -41,6 +45,8 @@ impl Gateway {
         let method = request.method().clone();
         let answers = match route.as_str() {
             "login" if self.demo_users.is_empty() => "GET, HEAD",
+            // Not `HEAD`: whoever only looks at the address must not use it up.
+            "callback" if self.sign_in.is_some() => "GET",
             "login" => "GET, HEAD, POST",
             "logout" | "activity" => "POST",
             "session" => "GET, HEAD",
@@ -62,14 +68,16 @@ impl Gateway {
                 return read_off_request(request, self.refuse(&read.asker, &CONFLICT)).await;
             }
         }
-        match (route.as_str(), verb) {
-            ("login", "GET") => self.login_page(request.headers(), &read),
-            ("login", _) => self.sign_in(request, read).await,
-            ("logout", _) => self.sign_out(request.headers(), &read).await,
+        match (route.as_str(), verb, &self.sign_in) {
+            ("login", "GET", Some(at)) => self.begin_sign_in(&**at, request.headers(), &read).await,
+            ("callback", _, Some(at)) => self.finish_sign_in(&**at, request.headers(), &read).await,
+            ("login", "GET", None) => self.login_page(request.headers(), &read),
+            ("login", ..) => self.demo_sign_in(request, read).await,
+            ("logout", ..) => self.sign_out(request.headers(), &read).await,
             // Not held back by a rate: a touch is one write to memory, and none of it reaches the disk more often than the
             // seconds do.
-            ("activity", _) => self.state(request.headers(), read, Activity::Active).await,
-            (_, _) => self.state(request.headers(), read, Activity::Passive).await,
+            ("activity", ..) => self.state(request.headers(), read, Activity::Active).await,
+            _ => self.state(request.headers(), read, Activity::Passive).await,
         }
     }
 
@@ -89,10 +97,7 @@ impl Gateway {
     }
 
     fn login_page(&self, headers: &HeaderMap, read: &Read) -> Answer {
-        let ticket = extract(headers, read.asker.names()).ended_ticket;
-        let ended =
-            ticket.and_then(|ticket| self.tickets.read(ticket)).and_then(|id| self.engine.session(id));
-        let notice = ended.as_ref().and_then(|session| notice(session));
+        let notice = self.ended_notice(headers, read);
         let return_to = return_to(read.query.as_deref().unwrap_or_default());
         let users: Vec<pages::DemoUser> = self.demo_users.iter().map(shown).collect();
         let action = format!("{OWN_PREFIX}login");
@@ -105,16 +110,18 @@ impl Gateway {
         page(StatusCode::OK, &shown)
     }
 
+    /// What a sign-in page says about the session that was before, to the browser that had it.
+    fn ended_notice(&self, headers: &HeaderMap, read: &Read) -> Option<pages::Notice> {
+        let ticket = extract(headers, read.asker.names()).ended_ticket?;
+        let session = self.engine.session(self.tickets.read(ticket)?)?;
+        let end = session.end()?;
+        let (idle, absolute) = (session.idle().span(), session.absolute());
+        Some(pages::Notice::new(end.reason, idle, absolute, Some(session.facts.id)))
+    }
+
     /// The demonstration sign-in: whoever is at this machine is believed.
-    async fn sign_in(&self, request: Request<Inbound>, read: Read) -> Answer {
-        let names = read.asker.names();
+    async fn demo_sign_in(&self, request: Request<Inbound>, read: Read) -> Answer {
         let (head, body) = request.into_parts();
-        let extraction = extract(&head.headers, names);
-        let ended = extraction.ended_ticket.and_then(|ticket| self.tickets.read(ticket));
-        let before = match extraction.credential {
-            Extracted::One(presented) => Some(presented.hash),
-            Extracted::None | Extracted::Malformed | Extracted::Conflict => None,
-        };
         let Ok(Ok(form)) = timeout(FORM_WITHIN, Limited::new(body, FORM_BYTES).collect()).await else {
             return self.refuse(&read.asker, &BAD_FORM);
         };
@@ -122,48 +129,14 @@ impl Gateway {
         let Some(user) = self.demo_users.iter().find(|user| user.name == form.user) else {
             return self.refuse(&read.asker, &BAD_FORM);
         };
-        let subject = Subject { provider: DEMO_PROVIDER.to_owned(), name: user.name.clone() };
-        // Only the same subject goes on where a session ended; anybody else inherits nothing, not even the place.
-        let continued = ended
-            .and_then(|id| self.engine.session(id))
-            .filter(|session| session.facts.who.subject == subject);
-        let somebody_else = ended.is_some() && continued.is_none();
-        let start = Start {
-            subject,
-            kind: Kind::Person,
+        let who = Who {
+            subject: Subject { provider: DEMO_PROVIDER.to_owned(), name: user.name.clone() },
             groups: user.groups.clone(),
-            app: None,
-            acr: None,
             authenticated: None,
-            continues: continued.map(|session| session.facts.id),
-            parent: None,
-            tighter: Tighter::default(),
+            acr: None,
             cause: "demo_sign_in",
         };
-        let engine = Arc::clone(&self.engine);
-        // A subject seen for the first time is written to disk.
-        let starting = match tokio::task::spawn_blocking(move || engine.start(start)).await {
-            Ok(Ok(starting)) => starting,
-            Ok(Err(StartError::Blocked(_))) => return self.refuse(&read.asker, &SUBJECT_BLOCKED),
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a session could not be started");
-                return self.refuse(&read.asker, &CANNOT_START);
-            }
-            Err(_) => return self.refuse(&read.asker, &CANNOT_START),
-        };
-        let (_, token) = starting.known(&self.engine).await;
-        if let Some(Admission::Granted(permit)) =
-            before.map(|hash| self.engine.check(&hash, Activity::Passive, POINT))
-        {
-            self.end_by_user(permit.session(), Some("signed in again")).await;
-        }
-        let mut answer = redirect(if somebody_else { "/" } else { &form.return_to });
-        let secure = read.asker.secure;
-        append_cookies(
-            &mut answer,
-            [set_cookie(names.session, token.reveal(), secure), delete_cookie(names.ended, secure)],
-        );
-        answer
+        self.start_for(who, &head.headers, &read.asker, &form.return_to).await
     }
 
     async fn sign_out(&self, headers: &HeaderMap, read: &Read) -> Answer {
@@ -234,12 +207,6 @@ impl Gateway {
     }
 }
 
-/// What the sign-in page says about the session that was before.
-fn notice(session: &Session) -> Option<pages::Notice> {
-    let end = session.end()?;
-    Some(pages::Notice::new(end.reason, session.idle().span(), session.absolute(), Some(session.facts.id)))
-}
-
 fn shown(user: &DemoUser) -> pages::DemoUser {
     let note = user.groups.first().cloned().unwrap_or_default();
     pages::DemoUser { name: user.name.clone(), display: user.display.clone(), note }
@@ -273,18 +240,4 @@ const BAD_FORM: Obstacle = Obstacle {
     code: "unknown-user",
     title: Cow::Borrowed("Nobody of that name can sign in here."),
     detail: Cow::Borrowed("Choose one of the users on the sign-in page."),
-};
-
-const SUBJECT_BLOCKED: Obstacle = Obstacle {
-    status: StatusCode::FORBIDDEN,
-    code: "subject-blocked",
-    title: Cow::Borrowed("Your account cannot sign in."),
-    detail: Cow::Borrowed("Your firm has blocked it. Call the help desk."),
-};
-
-const CANNOT_START: Obstacle = Obstacle {
-    status: StatusCode::SERVICE_UNAVAILABLE,
-    code: "not-recording",
-    title: Cow::Borrowed("Nobody can sign in right now."),
-    detail: Cow::Borrowed("No session starts while its record cannot be written. Try again in a moment."),
 };

@@ -14,10 +14,12 @@
 //! was written, and who may read the reason of an end is settled before a [`Notice`] is made.
 
 mod problem;
+mod provider;
 mod sign_in;
 mod words;
 
 pub use problem::{Problem, Sent, problem, trouble};
+pub use provider::{Choice, SignInFailed, choose_provider, login_link, sign_in_failed};
 pub use sign_in::{DemoUser, SignIn, sign_in, sign_in_elsewhere};
 pub use words::{Notice, Reference, Words, humane, words};
 
@@ -62,8 +64,7 @@ impl Page {
 /// The policy that allows these pages what they need and nothing else: their own style, their icon, and their form.
 ///
 /// Chromium holds the *redirects* after a form post to `form-action` too. `'self'` is right all the same, since after signing in
-/// the gateway redirects to a path of its own origin only. A sign-in that goes on to a provider from a form would need the
-/// provider's origin here as well.
+/// the gateway redirects to a path of its own origin only. To a provider lead links, which it does not hold back.
 #[must_use]
 pub fn csp() -> &'static str {
     static CSP: LazyLock<String> = LazyLock::new(|| {

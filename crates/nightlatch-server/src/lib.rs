@@ -16,6 +16,7 @@ mod logging;
 mod metrics;
 mod regular;
 mod serve;
+mod sign_in;
 mod site;
 mod tls;
 mod witnessing;

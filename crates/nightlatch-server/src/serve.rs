@@ -5,7 +5,7 @@
 use crate::{
     cli::{Done, Stop},
     config::{self, Config, secrets::LoadedKey},
-    logging,
+    logging, sign_in,
     site::{Site, SiteError},
     tls,
 };
@@ -56,6 +56,8 @@ pub(crate) fn files_beside(config: &Config) -> Result<Vec<LoadedKey>, Stop> {
     let mut wrong: Vec<String> = secrets.map(ToString::to_string).collect();
     let certificates = config.listen.tls.iter().filter_map(|files| tls::load_one(files).err());
     wrong.extend(certificates.map(|error| error.to_string()));
+    let providers = sign_in::providers(config).err();
+    wrong.extend(providers.into_iter().flatten().map(|error| error.to_string()));
     match keys {
         Ok(keys) if wrong.is_empty() => Ok(keys),
         _ => Err(Stop::Unreachable(wrong.join("; "))),

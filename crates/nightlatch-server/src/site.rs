@@ -19,15 +19,17 @@ use crate::{
     },
     index::{Follower, Index},
     listening::Held,
+    sign_in::{self, AtProviders, ProviderError},
     tls::{self, Certificates, TlsError},
     witnessing::Regular,
 };
 use nightlatch_core::{ActivityMode, Limits, Policy, PolicyError, Span};
 use nightlatch_engine::{Engine, OpenError, OsTime, Recovery, Running};
 use nightlatch_http::{
-    AppSettings, DemoUser, Door, Gateway, Listener, Settings, app_cookie::AppCookieError,
+    AppSettings, DemoUser, Door, Gateway, Listener, Settings, SignIn, app_cookie::AppCookieError,
     route as gateway_route,
 };
+use nightlatch_identity::NoRandomness;
 use nightlatch_store::KeyError;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -61,6 +63,12 @@ pub(crate) enum SiteError {
     /// A cookie of the configuration cannot be bound.
     #[error(transparent)]
     Cookie(#[from] AppCookieError),
+    /// A provider's secret or certificate authorities cannot be used.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Providers(Vec<ProviderError>),
+    /// Nothing random to be had.
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -232,8 +240,14 @@ fn settings(config: &Config, engine: &Engine) -> Result<Settings, SiteError> {
     for app in &config.apps {
         apps.push(app_settings(app)?);
     }
+    let providers = sign_in::providers(config).map_err(SiteError::Providers)?;
+    let sign_in = match providers.is_empty() {
+        true => None,
+        false => Some(Arc::new(AtProviders::new(providers)?) as Arc<dyn SignIn>),
+    };
     Ok(Settings {
         apps,
+        sign_in,
         trusted_proxies: config.listen.trusted_proxies.iter().copied().collect(),
         public_origin: config.listen.public_url.as_ref().map(ToString::to_string),
         demo_users: config

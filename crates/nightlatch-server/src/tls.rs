@@ -9,7 +9,7 @@ use crate::{
     regular::{PEM_BYTES_MOST, read_regular},
 };
 use rustls::{
-    ServerConfig,
+    ClientConfig, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -19,7 +19,7 @@ use rustls_pki_types::{
     pem::{self, PemObject},
 };
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -54,6 +54,41 @@ pub(crate) enum TlsError {
     /// This program's TLS cannot be set up at all.
     #[error(transparent)]
     SetUp(#[from] rustls::Error),
+}
+
+/// Why no server of others can be believed.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate authorities in `{file}` cannot be used: {what}")]
+pub(crate) struct AuthoritiesError {
+    /// Which file, or the system.
+    file: String,
+    /// What is wrong with it.
+    what: String,
+}
+
+/// TLS towards servers of others, which believes these certificate authorities, or those of the system.
+pub(crate) fn client(ca_file: Option<&Path>) -> Result<ClientConfig, AuthoritiesError> {
+    let file = ca_file.map_or_else(|| "the system".to_owned(), |file| file.display().to_string());
+    let wrong = |what: String| AuthoritiesError { file: file.clone(), what };
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        Some(path) => {
+            let text = read_regular(path, PEM_BYTES_MOST).map_err(|error| wrong(error.to_string()))?;
+            for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
+                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+            }
+        }
+        // One that cannot be parsed among a system's many is passed over, as every program there does.
+        None => _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
+    }
+    if roots.is_empty() {
+        return Err(wrong("there is no certificate".to_owned()));
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| wrong(error.to_string()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// How often certificates were read again by this run.

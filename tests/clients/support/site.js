@@ -54,6 +54,7 @@ export async function startDesk(owner) {
  * @param {string} [options.ledger] lines of `[ledger]`
  * @param {string} [options.gateway] where the gateway listens
  * @param {(args: string[]) => Server} [options.start] starts the program
+ * @param {string} [options.identity] tables of `identity`
  * @param {boolean} [options.form] whether there is the sign-in form of the demo
  * @param {Record<string, string>} [options.env] of the program
  * @param {string[]} [options.under] a command that is given the program's line
@@ -89,6 +90,7 @@ absolute = "${absolute}"
 warning  = "1s"
 ${apps.map(appTable).join("\n")}
 ${form ? users.map((user) => `[[identity.demo.users]]\nname = "${user}"\ngroups = ["${user}s"]`).join("\n") : ""}
+${options.identity ?? ""}
 ${ROLES.map((role) => `[[api_key]]\nname = "${role}"\nrole = "${role}"\nkey_file = "${role}.key"`).join("\n")}
 `;
   const file = path.join(dir, "nightlatch.toml");

@@ -135,7 +135,7 @@ fn source(notes: &mut Notes<'_>, table: &Table<'_>) -> Option<SecretSource> {
 }
 
 /// Does not repeat what it refuses: it may be the secret itself, written in the wrong place.
-fn variable(text: &str) -> Result<String, Mistake> {
+pub(super) fn variable(text: &str) -> Result<String, Mistake> {
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if begins && text.len() <= 100 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Ok(text.to_owned());

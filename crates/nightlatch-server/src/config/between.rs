@@ -132,13 +132,23 @@ pub(super) fn upstreams(notes: &mut Notes<'_>, listen: &Listen, apps: &[(String,
     }
 }
 
+/// The demo sign-in beside one that asks for something would be the way around it.
+pub(super) fn one_sign_in(notes: &mut Notes<'_>, identity: &Identity) {
+    if !identity.demo.is_empty() && !identity.oidc.is_empty() {
+        let message =
+            "`[identity.demo]` lets anybody sign in as anybody, so it cannot stand beside `[identity.oidc]`";
+        let mistake = Mistake::new(Code::TwoSignIns, message).hint("remove one of them");
+        notes.blame("identity.demo", mistake);
+    }
+}
+
 /// Whether any session could ever start.
 pub(super) fn sign_in(notes: &mut Notes<'_>, identity: &Identity, api_keys: &[ApiKey]) {
-    if identity.demo.is_empty() && !api_keys.iter().any(|key| key.role == Role::Issuer) {
+    let nobody = identity.demo.is_empty() && identity.oidc.is_empty();
+    if nobody && !api_keys.iter().any(|key| key.role == Role::Issuer) {
         let message =
             "no session can start: there is no sign-in, and no `[[api_key]]` with the role `issuer`";
-        let hint =
-            "add an `[[api_key]]` with `role = \"issuer\"`, or for a demo on loopback `[identity.demo]`";
+        let hint = "add `[identity.oidc]`, or an `[[api_key]]` with `role = \"issuer\"`, or for a demo on loopback `[identity.demo]`";
         notes.blame("identity", Mistake::new(Code::NobodyCanSignIn, message).hint(hint));
     }
 }

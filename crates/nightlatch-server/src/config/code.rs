@@ -140,11 +140,15 @@ codes! {
     Warning AdminInClear = "admin-in-clear";
     /// The demo sign-in, which asks for no password, could be reached from another machine.
     Error DemoNotLoopback = "demo-not-loopback";
+    /// The demo sign-in stands beside one that asks for something.
+    Error TwoSignIns = "two-sign-ins";
+    /// The scope without which no provider says who signed in.
+    Error MissingScope = "missing-scope";
     /// There is neither a sign-in nor an API key that may start sessions.
     Warning NobodyCanSignIn = "nobody-can-sign-in";
     /// A secret is written into the file.
     Error InlineSecret = "inline-secret";
-    /// An API key needs exactly one of `key_file` and `key_env`.
+    /// A secret comes from exactly one place: a file or an environment variable.
     Error SecretSource = "secret-source";
 }
 

@@ -1,7 +1,7 @@
 //! `[identity.demo]`: a sign-in for the demo, which asks for no password.
 //!
 //! It is what it says, so it is tied to loopback by the check itself (`between`) and not by a warning in a page that
-//! nobody reads. The sign-in for firms, OpenID Connect, is not built yet and is refused as such.
+//! nobody reads. The sign-in for firms is `oidc`; a gateway has one or the other.
 
 use serde::Serialize;
 
@@ -9,6 +9,7 @@ use super::code::Code;
 use super::key::{Form, Key, Need, Section, Status};
 use super::mistake::{Mistake, not_empty};
 use super::notes::Notes;
+use super::oidc::{self, Oidc};
 use super::reader::Table;
 use super::source::quoted;
 
@@ -25,7 +26,14 @@ pub(super) static SECTION: Section = Section {
             example: "[identity.demo]",
             means: "Sign-in by choosing a name from a list.",
         },
-        Key::later("oidc", Form::Table, "", "Sign-in at an OpenID Connect provider."),
+        Key {
+            name: "oidc",
+            form: Form::TableOrTables,
+            need: Need::Optional("no sign-in at a provider"),
+            status: Status::Now,
+            example: "{ issuer = \"https://idp.example.com\", client_id = \"nightlatch\", client_secret_file = \"secrets/oidc\" }",
+            means: "Sign-in at an OpenID Connect provider; a list of tables for several.",
+        },
     ],
 };
 
@@ -80,6 +88,8 @@ pub(super) static USERS: Section = Section {
 pub(crate) struct Identity {
     /// The users of the demo sign-in; none means there is no demo sign-in.
     pub(crate) demo: Vec<DemoUser>,
+    /// The providers at which people sign in.
+    pub(crate) oidc: Vec<Oidc>,
 }
 
 /// A user of the demo sign-in.
@@ -96,8 +106,9 @@ pub(crate) struct DemoUser {
 impl Identity {
     pub(super) fn read(notes: &mut Notes<'_>, root: &Table<'_>) -> Option<Self> {
         let table = root.child(notes, &SECTION, "identity")?;
+        let oidc = oidc::read(notes, &table);
         if !table.has("demo") {
-            return Some(Self::default());
+            return Some(Self { demo: Vec::new(), oidc });
         }
         let demo = table.child(notes, &DEMO, "demo")?;
         let users = demo.children(notes, &USERS, "users", false);
@@ -122,7 +133,7 @@ impl Identity {
             table.only_one(notes, &name, &mut names);
             list.push(DemoUser { display: display.unwrap_or_else(|| name.clone()), name, groups });
         }
-        Some(Self { demo: list })
+        Some(Self { demo: list, oidc })
     }
 }
 

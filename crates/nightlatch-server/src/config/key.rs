@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::{api_key, app, app_match, identity, ledger, limits, listen, policy, root, uncovered};
+use super::{api_key, app, app_match, identity, ledger, limits, listen, oidc, policy, root, uncovered};
 
 /// Every table of the format, in the order of the reference page.
 pub(super) static SECTIONS: &[&Section] = &[
@@ -22,6 +22,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &app::SECTION,
     &app_match::SECTION,
     &identity::SECTION,
+    &oidc::SECTION,
     &identity::DEMO,
     &identity::USERS,
     &api_key::SECTION,
@@ -66,6 +67,7 @@ pub(super) enum Form {
     Networks,
     Origin,
     WitnessUrl,
+    Issuer,
     WitnessKey,
     Upstream,
     Host,
@@ -210,6 +212,7 @@ impl fmt::Display for Form {
             Self::Networks => "a list of networks or addresses",
             Self::Origin => "a URL of scheme and host",
             Self::WitnessUrl => "a URL of scheme and host, with or without a path",
+            Self::Issuer => "an issuer identifier, a URL of scheme and host, with or without a path",
             Self::WitnessKey => "a C2SP verifier key, `name+id+base64`",
             Self::Upstream => "a URL of scheme, host and port, or `unix:` and a path",
             Self::Host => "a host name, with or without port, or `*`",

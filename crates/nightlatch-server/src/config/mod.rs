@@ -30,6 +30,7 @@ pub(crate) mod limits;
 pub(crate) mod listen;
 mod mistake;
 mod notes;
+pub(crate) mod oidc;
 pub(crate) mod policy;
 mod reader;
 mod reference;
@@ -144,6 +145,7 @@ fn read_tables(notes: &mut Notes<'_>, tree: &DeTable<'_>) -> Option<Config> {
     }
     if let (Some(listen), Some(identity)) = (&listen, &identity) {
         between::demo(notes, listen, identity);
+        between::one_sign_in(notes, identity);
     }
     if let (Some(identity), false) = (&identity, notes.refused()) {
         between::sign_in(notes, identity, &api_keys);

@@ -6,16 +6,15 @@
 
 use crate::{
     config::ledger::Witness,
-    regular::{PEM_BYTES_MOST, read_regular},
+    tls::{self, AuthoritiesError},
 };
 use axum::body::{Body, to_bytes};
 use http::{Request, StatusCode, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nightlatch_ledger::witness::{SIZE_TYPE, read_size};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
-use std::{io, path::Path, sync::Arc, time::Duration};
+use rustls_pki_types::ServerName;
+use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -53,13 +52,8 @@ pub(super) enum AskError {
     #[error("did not answer within {} seconds", ANSWER_WAIT.as_secs())]
     Late,
     /// The certificate authorities cannot be had.
-    #[error("the certificate authorities in `{file}` cannot be used: {what}")]
-    Authorities {
-        /// Which file, or the system.
-        file: String,
-        /// What is wrong with it.
-        what: String,
-    },
+    #[error(transparent)]
+    Authorities(#[from] AuthoritiesError),
     /// An address of another machine, without encryption.
     #[error("is not on this machine, so it must be asked over `https`")]
     InClear,
@@ -97,10 +91,10 @@ async fn ask(witness: &Witness, body: String) -> Result<Answer, AskError> {
         return exchange(witness, stream, body).await;
     }
     // Before anything is connected: a file of authorities that is wrong is found whether or not the witness is there.
-    let tls = TlsConnector::from(Arc::new(client(witness.ca_file.as_deref())?));
+    let connector = TlsConnector::from(Arc::new(tls::client(witness.ca_file.as_deref())?));
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let stream = TcpStream::connect((host, port)).await?;
-    exchange(witness, tls.connect(name, stream).await?, body).await
+    exchange(witness, connector.connect(name, stream).await?, body).await
 }
 
 async fn exchange(
@@ -134,29 +128,4 @@ async fn exchange(
         StatusCode::UNPROCESSABLE_ENTITY => Ok(Answer::NotContinued),
         _ => Err(AskError::Status(status)),
     }
-}
-
-/// TLS that believes these certificate authorities, or those of the system.
-fn client(ca_file: Option<&Path>) -> Result<ClientConfig, AskError> {
-    let file = ca_file.map_or_else(|| "the system".to_owned(), |file| file.display().to_string());
-    let wrong = |what: String| AskError::Authorities { file: file.clone(), what };
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            let text = read_regular(path, PEM_BYTES_MOST).map_err(|error| wrong(error.to_string()))?;
-            for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
-                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-            }
-        }
-        // One that cannot be parsed among a system's many is passed over, as every program there does.
-        None => _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs),
-    }
-    if roots.is_empty() {
-        return Err(wrong("there is no certificate".to_owned()));
-    }
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| wrong(error.to_string()))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

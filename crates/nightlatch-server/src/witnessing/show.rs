@@ -138,7 +138,7 @@ fn not_had(error: &AskError) -> Refusal {
         AskError::Long | AskError::Status(_) | AskError::Form(_) => Failure::Answer,
         AskError::Io(_)
         | AskError::Late
-        | AskError::Authorities { .. }
+        | AskError::Authorities(_)
         | AskError::InClear
         | AskError::Http(_)
         | AskError::Url(_) => Failure::Unreachable,

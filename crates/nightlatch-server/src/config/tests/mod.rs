@@ -21,6 +21,7 @@ use super::key::{Form, Key, SECTIONS, Section, Status};
 use super::ledger::{Ledger, Prefix, Witness};
 use super::limits::{Http2, Limits};
 use super::listen::{Listen, TlsFiles};
+use super::oidc::{ClientAuthentication, Oidc};
 use super::policy::Policy;
 use super::route::RoutePattern;
 use super::size::Bytes;
@@ -123,6 +124,22 @@ absolute = "10m"
 warning = "30s"
 [identity.demo]
 users = [{ name = "alice", display = "Alice Moreno", groups = ["traders", "desk 4"] }, { name = "bob" }]
+[[app]]
+name = "brokerage"
+match = { host = "*" }
+upstream = "http://127.0.0.1:3000"
+"#;
+
+/// Sign-in at providers.
+const PROVIDERS: &str = r#"version = 1
+[listen]
+gateway = "127.0.0.1:8080"
+[policy]
+idle = "2m"
+absolute = "10m"
+warning = "30s"
+[identity]
+oidc = [{ name = "firm", display = "Example Securities", issuer = "https://idp.example.com/", client_id = "nightlatch", client_secret_file = "secrets/oidc", client_authentication = "client_secret_post", scopes = ["openid", "groups"], groups_claim = "groups", provider_session_max_age = "5m", ca_file = "tls/idp-ca.pem" }, { name = "contractors", issuer = "http://127.0.0.1:4000", client_id = "n", client_secret_env = "OIDC_SECRET" }]
 [[app]]
 name = "brokerage"
 match = { host = "*" }
@@ -279,6 +296,43 @@ fn a_full_file_means_what_it_says() {
 }
 
 #[test]
+fn providers_are_read() {
+    let reading = read(PROVIDERS);
+    assert_eq!(outline(&reading), Vec::<String>::new());
+    let [firm, contractors] = <[Oidc; 2]>::try_from(reading.config.unwrap().identity.oidc).unwrap();
+    assert_eq!(
+        firm,
+        Oidc {
+            name: "firm".to_owned(),
+            display: "Example Securities".to_owned(),
+            issuer: "https://idp.example.com/".to_owned(),
+            client_id: "nightlatch".to_owned(),
+            secret: SecretSource::File(PathBuf::from("/etc/nightlatch/secrets/oidc")),
+            authentication: ClientAuthentication::ClientSecretPost,
+            scopes: vec!["openid".to_owned(), "groups".to_owned()],
+            groups_claim: Some("groups".to_owned()),
+            provider_session_max_age: Some(Millis(300_000)),
+            ca_file: Some(PathBuf::from("/etc/nightlatch/tls/idp-ca.pem")),
+        }
+    );
+    assert_eq!(contractors.display, "contractors");
+    assert_eq!(contractors.secret, SecretSource::Env("OIDC_SECRET".to_owned()));
+    assert_eq!(contractors.authentication, ClientAuthentication::ClientSecretBasic);
+    assert_eq!(contractors.scopes, ["openid"]);
+    assert_eq!(contractors.provider_session_max_age, None);
+    for (from, to, expected) in [
+        ("contractors", "firm", "duplicate-name identity.oidc[1].name"),
+        ("http://127.0.0.1:4000", "https://idp.example.com/", "duplicate-name identity.oidc[1].issuer"),
+        (", client_secret_env = \"OIDC_SECRET\"", "", "secret-source identity.oidc[1].client_secret_file"),
+        ("client_secret_post", "private_key_jwt", "not-yet identity.oidc[0].client_authentication"),
+        ("\"openid\", \"groups\"", "\"openid groups\", \"openid\"", "bad-name identity.oidc[0].scopes[0]"),
+    ] {
+        let found = outline(&read(&PROVIDERS.replacen(from, to, 1)));
+        assert!(matches!(&found[..], [one] if one.ends_with(expected)), "{to}: {found:?}");
+    }
+}
+
+#[test]
 fn the_other_ways_in_are_read() {
     let reading = read(DOORS);
     assert_eq!(outline(&reading), Vec::<String>::new());
@@ -328,7 +382,7 @@ fn for_each_key(check: impl Fn(&str, &'static Section, &'static Key, std::ops::R
     for section in SECTIONS {
         for key in section.keys.iter().filter(|key| key.status == Status::Now) {
             let path = section.path_of(key.name);
-            let (text, span) = [FULL, DEMO, DOORS]
+            let (text, span) = [FULL, DEMO, DOORS, PROVIDERS]
                 .into_iter()
                 .find_map(|text| Some((text, span_of(DeTable::parse(text).unwrap().get_ref(), &path)?)))
                 .unwrap_or_else(|| panic!("`{path}` stands in neither file"));

@@ -142,9 +142,11 @@ fn top() {
     check(
         FULL,
         "[data]",
-        "[identity.oidc]\nissuer = \"x\"\n[data]",
+        "[identity.oidc]\nissuer = \"http://idp.example\"\nclient_id = \"n\"\nclient_secret = \"hush\"\nscopes = [\"groups\"]\n[data]",
         &[
-            "11:11 not-yet | `identity.oidc` is part of the configuration format, but this version does not enforce it | remove it; it will be taken by the version that enforces it",
+            r#"14:1 inline-secret | `identity.oidc.client_secret` puts a secret into the configuration file | put it into a file and write `client_secret_file = "secrets/.."`; then make a new secret, as this one has been read"#,
+            "12:10 bad-url | `http://idp.example` could be answered for by anybody on the way | write it with `https://`; `http://` is for a provider on this machine",
+            r#"15:10 missing-scope | `scopes` does not have `openid`, without which nobody is told apart | write `scopes = ["openid", ..]`"#,
         ],
     );
     check(
@@ -631,10 +633,18 @@ fn demo() {
     );
     check(
         DEMO,
+        "[identity.demo]",
+        "[identity.oidc]\nissuer = \"https://idp.example\"\nclient_id = \"n\"\nclient_secret_env = \"S\"\n[identity.demo]",
+        &[
+            "12:11 two-sign-ins | `[identity.demo]` lets anybody sign in as anybody, so it cannot stand beside `[identity.oidc]` | remove one of them",
+        ],
+    );
+    check(
+        DEMO,
         "[identity.demo]\nusers",
         "#",
         &[
-            r#"1:1 nobody-can-sign-in | no session can start: there is no sign-in, and no `[[api_key]]` with the role `issuer` | add an `[[api_key]]` with `role = "issuer"`, or for a demo on loopback `[identity.demo]`"#,
+            r#"1:1 nobody-can-sign-in | no session can start: there is no sign-in, and no `[[api_key]]` with the role `issuer` | add `[identity.oidc]`, or an `[[api_key]]` with `role = "issuer"`, or for a demo on loopback `[identity.demo]`"#,
         ],
     );
 }

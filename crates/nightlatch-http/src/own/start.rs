@@ -1,0 +1,111 @@
+//! A session begins for somebody who has just signed in, in the browser that is asking.
+
+use crate::{
+    answer::{Answer, Asker, Obstacle, append_cookies, delete_cookie, redirect, set_cookie},
+    extract::{Extracted, extract},
+    gate::POINT,
+    gateway::Gateway,
+};
+use http::{HeaderMap, StatusCode};
+use nightlatch_core::{Activity, Kind, Subject, Time};
+use nightlatch_engine::{Admission, Start, StartError, Tighter};
+use std::{borrow::Cow, sync::Arc};
+
+/// Somebody who has just signed in.
+pub(super) struct Who {
+    pub(super) subject: Subject,
+    pub(super) groups: Vec<String>,
+    /// When; now, if not said.
+    pub(super) authenticated: Option<Time>,
+    pub(super) acr: Option<String>,
+    /// Why the session starts, for the record.
+    pub(super) cause: &'static str,
+}
+
+impl Gateway {
+    /// Starts a session, ends the one that this browser still has, and leads back. Only the same subject goes on where a session ended;
+    /// anybody else inherits nothing, not even the place.
+    pub(super) async fn start_for(
+        &self,
+        who: Who,
+        headers: &HeaderMap,
+        asker: &Asker,
+        return_to: &str,
+    ) -> Answer {
+        let names = asker.names();
+        let extraction = extract(headers, names);
+        let ended = extraction.ended_ticket.and_then(|ticket| self.tickets.read(ticket));
+        let before = match extraction.credential {
+            Extracted::One(presented) => self.engine.check(&presented.hash, Activity::Passive, POINT),
+            Extracted::None | Extracted::Malformed | Extracted::Conflict => Admission::Unknown,
+        };
+        let before = match before {
+            Admission::Granted(permit) => Some(Arc::clone(permit.session())),
+            Admission::Ended(_) | Admission::Unknown => None,
+        };
+        let subject = who.subject.clone();
+        let continued = ended
+            .and_then(|id| self.engine.session(id))
+            .filter(|session| session.facts.who.subject == subject);
+        let somebody_else = ended.is_some() && continued.is_none()
+            || before.as_ref().is_some_and(|session| session.facts.who.subject != subject);
+        let start = Start {
+            subject: who.subject,
+            kind: Kind::Person,
+            groups: who.groups,
+            app: None,
+            acr: who.acr,
+            authenticated: who.authenticated,
+            continues: continued.map(|session| session.facts.id),
+            parent: None,
+            tighter: Tighter::default(),
+            cause: who.cause,
+        };
+        let engine = Arc::clone(&self.engine);
+        // A subject seen for the first time is written to disk.
+        let starting = match tokio::task::spawn_blocking(move || engine.start(start)).await {
+            Ok(Ok(starting)) => starting,
+            Ok(Err(StartError::Blocked(_))) => return self.refuse(asker, &SUBJECT_BLOCKED),
+            Ok(Err(StartError::AuthenticationTooOld)) => return self.refuse(asker, &TOO_OLD),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a session could not be started");
+                return self.refuse(asker, &CANNOT_START);
+            }
+            Err(_) => return self.refuse(asker, &CANNOT_START),
+        };
+        let (_, token) = starting.known(&self.engine).await;
+        if let Some(session) = before {
+            self.end_by_user(&session, Some("signed in again")).await;
+        }
+        let mut answer = redirect(if somebody_else { "/" } else { return_to });
+        append_cookies(
+            &mut answer,
+            [
+                set_cookie(names.session, token.reveal(), asker.secure),
+                delete_cookie(names.ended, asker.secure),
+            ],
+        );
+        answer
+    }
+}
+
+const SUBJECT_BLOCKED: Obstacle = Obstacle {
+    status: StatusCode::FORBIDDEN,
+    code: "subject-blocked",
+    title: Cow::Borrowed("Your account cannot sign in."),
+    detail: Cow::Borrowed("Your firm has blocked it. Call the help desk."),
+};
+
+const CANNOT_START: Obstacle = Obstacle {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    code: "not-recording",
+    title: Cow::Borrowed("Nobody can sign in right now."),
+    detail: Cow::Borrowed("No session starts while its record cannot be written. Try again in a moment."),
+};
+
+const TOO_OLD: Obstacle = Obstacle {
+    status: StatusCode::FORBIDDEN,
+    code: "authentication-too-old",
+    title: Cow::Borrowed("Your sign-in is older than a session may last."),
+    detail: Cow::Borrowed("Sign out at your sign-in provider, then sign in again."),
+};

@@ -1,0 +1,321 @@
+//! The relying party: how a sign-in begins and how it ends, at each of several providers.
+
+use crate::{
+    callback::{Callback, Outcome},
+    flow::{FLOW_LIFE, Flow, FlowError, Flows, challenge, state_of},
+    id_token::{self, Claims, Expected, IdTokenError},
+    known::{Known, Memory, UnreachableError},
+    provider::ProviderSettings,
+    redeem::{self, Code, RedeemError},
+    url::with_query,
+};
+use nightlatch_core::{Subject, Time};
+use serde_json::Value;
+use std::{fmt, sync::Arc};
+use tokio::sync::Semaphore;
+
+/// Codes that are redeemed at a time; whoever comes beyond it is asked to try again.
+const REDEEMED_AT_ONCE: usize = 256;
+/// How often a provider is asked again after it answered with an authentication that was too old.
+const STALE_MOST: u8 = 1;
+
+/// A client of one or several providers.
+pub struct RelyingParty {
+    providers: Vec<(ProviderSettings, Memory)>,
+    flows: Flows,
+    redeeming: Semaphore,
+}
+
+/// The operating system gave no random bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gave no random bytes")]
+pub struct NoRandomness;
+
+/// A sign-in that has begun: where the browser goes, and what it keeps meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The provider's address.
+    pub location: String,
+    /// The flow's name, of base64url characters: comes back as `state`, and names the cookie.
+    pub state: String,
+    /// What the cookie holds.
+    pub kept: String,
+}
+
+/// Somebody whom a provider vouches for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identified {
+    /// The issuer and its name for them.
+    pub subject: Subject,
+    /// As the provider lists them.
+    pub groups: Vec<String>,
+    /// When they authenticated.
+    pub authenticated: Time,
+    /// How, in the provider's words.
+    pub acr: Option<String>,
+    /// Where they want to go; to be judged by whoever follows it.
+    pub return_to: String,
+}
+
+/// How a sign-in ended.
+#[derive(Debug)]
+pub enum Finished {
+    /// Somebody is there.
+    Identified(Identified),
+    /// The authentication was too old, and the provider is asked once more.
+    Again(Begun),
+}
+
+/// Why nobody signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// No provider of that name.
+    #[error("there is no provider of that name")]
+    NoSuchProvider,
+    /// The provider cannot be asked.
+    #[error(transparent)]
+    Unreachable(#[from] UnreachableError),
+    /// The answer is none, or says two things.
+    #[error("the answer through the browser cannot be read")]
+    Malformed,
+    /// The answer belongs to no flow of this browser.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+    /// The answer names another provider than was asked.
+    #[error("the answer is of another provider than the one that was asked")]
+    MixedUp,
+    /// The provider let nobody in.
+    #[error("the provider answered `{0}`")]
+    Declined(String),
+    /// Its word is not believed.
+    #[error("the ID token is not believed: {0}")]
+    NotBelieved(IdTokenError),
+    /// It vouches for an authentication that is too old, and did so before.
+    #[error("the provider let the subject in without a new authentication")]
+    Stale,
+    /// The groups are not there, or not all of them: less would be known than the firm's limits need.
+    #[error("the ID token does not list all groups in the claim `{0}`")]
+    NoGroups(String),
+    /// The code was not taken.
+    #[error(transparent)]
+    Redeem(#[from] RedeemError),
+    /// Nothing random, nothing secret.
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
+}
+
+impl fmt::Debug for RelyingParty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.providers().map(|settings| &settings.issuer)).finish()
+    }
+}
+
+impl RelyingParty {
+    /// A client of these providers. Asks none of them yet: a gateway starts whether or not they are there.
+    ///
+    /// # Errors
+    /// If there is nothing random to be had.
+    pub fn new(providers: Vec<ProviderSettings>) -> Result<RelyingParty, NoRandomness> {
+        Ok(RelyingParty {
+            providers: providers.into_iter().map(|settings| (settings, Memory::default())).collect(),
+            flows: Flows::new().map_err(|_| NoRandomness)?,
+            redeeming: Semaphore::new(REDEEMED_AT_ONCE),
+        })
+    }
+
+    /// The providers, in the order of the configuration.
+    pub fn providers(&self) -> impl Iterator<Item = &ProviderSettings> {
+        self.providers.iter().map(|(settings, _)| settings)
+    }
+
+    /// Begins a sign-in at the provider of this name.
+    ///
+    /// # Errors
+    /// If there is no such provider, or nothing can be learned of it.
+    pub async fn begin(
+        &self,
+        provider: &str,
+        redirect_uri: &str,
+        return_to: &str,
+        now: Time,
+    ) -> Result<Begun, SignInError> {
+        let (settings, memory) = self.provider(provider)?;
+        let known = memory.get(settings, now).await?;
+        let flow = Flow {
+            id: Flows::name().map_err(|_| NoRandomness)?,
+            provider: settings.name.clone(),
+            started: now.as_millis(),
+            return_to: return_to.to_owned(),
+            redirect_uri: redirect_uri.to_owned(),
+            stale_before: 0,
+        };
+        Ok(self.ask(settings, &known, &flow))
+    }
+
+    /// Ends a sign-in with what the provider answered in `query`; `kept` is what the browser kept of the flow that the answer names.
+    /// `now` is asked for anew whenever something was waited for.
+    ///
+    /// # Errors
+    /// See [`SignInError`]: whatever it is, nobody is signed in.
+    pub async fn finish(
+        &self,
+        query: &str,
+        kept: Option<&str>,
+        now: impl Fn() -> Time,
+    ) -> Result<Finished, SignInError> {
+        let callback = Callback::read(query).map_err(|_| SignInError::Malformed)?;
+        let flow = self.flows.open(kept.ok_or(FlowError::Unknown)?, &callback.state, now())?;
+        let (settings, memory) = self.provider(&flow.provider)?;
+        self.flows.use_up(&flow, now())?;
+        let known = memory.get(settings, now()).await?;
+        if !callback.is_of(&settings.issuer, known.metadata.names_itself) {
+            return Err(SignInError::MixedUp);
+        }
+        let code = match &callback.outcome {
+            Outcome::Code(code) => code,
+            Outcome::Error(word) => return Err(SignInError::Declined(word.clone())),
+        };
+        let Ok(_turn) = self.redeeming.try_acquire() else { return Err(FlowError::Full.into()) };
+        let verifier = self.flows.verifier(&flow.id);
+        let code = Code { code, verifier: &verifier, redirect_uri: &flow.redirect_uri };
+        let token = redeem::redeem(settings, &known.metadata.token_endpoint, &code).await?;
+        match self.believe(settings, memory, &known, &flow, &token, &now).await {
+            Ok(claims) => Ok(Finished::Identified(identified(settings, flow, claims)?)),
+            Err(SignInError::NotBelieved(IdTokenError::Stale)) if flow.stale_before < STALE_MOST => {
+                let again = Flow {
+                    id: Flows::name().map_err(|_| NoRandomness)?,
+                    started: now().as_millis(),
+                    stale_before: flow.stale_before + 1,
+                    ..flow
+                };
+                Ok(Finished::Again(self.ask(settings, &known, &again)))
+            }
+            Err(SignInError::NotBelieved(IdTokenError::Stale)) => Err(SignInError::Stale),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn believe(
+        &self,
+        settings: &ProviderSettings,
+        memory: &Memory,
+        known: &Arc<Known>,
+        flow: &Flow,
+        token: &str,
+        now: &impl Fn() -> Time,
+    ) -> Result<Claims, SignInError> {
+        let nonce = self.flows.nonce(&flow.id);
+        let started = Time::from_millis(flow.started);
+        let verify = |known: &Known| {
+            let now = now();
+            let expected = Expected {
+                issuer: &settings.issuer,
+                client_id: &settings.client_id,
+                nonce: &nonce,
+                algorithms: &known.metadata.algorithms,
+                authenticated_since: settings
+                    .session_max_age
+                    .map_or(started, |age| now.minus(age).min(started)),
+                now,
+            };
+            id_token::verify(token, &known.keys, &expected)
+        };
+        match verify(known) {
+            // Perhaps it has a new one since.
+            Err(IdTokenError::UnknownKey) => {
+                let renewed = memory.renewed(settings, known, now()).await?;
+                verify(&renewed).map_err(SignInError::NotBelieved)
+            }
+            verified => verified.map_err(SignInError::NotBelieved),
+        }
+    }
+
+    /// Where the browser goes to authenticate, and what it keeps.
+    fn ask(&self, settings: &ProviderSettings, known: &Known, flow: &Flow) -> Begun {
+        let state = state_of(&flow.id);
+        let (nonce, challenge) = (self.flows.nonce(&flow.id), challenge(&self.flows.verifier(&flow.id)));
+        let scope = settings.scopes.join(" ");
+        // `max_age` makes the provider say when (OpenID Connect Core section 3.1.2.1); what it says is checked.
+        let age = settings.session_max_age.filter(|_| flow.stale_before == 0);
+        let max_age = age.map_or(0, |age| age.as_millis() / 1_000).to_string();
+        let mut fields = vec![
+            ("response_type", "code"),
+            ("client_id", settings.client_id.as_str()),
+            ("redirect_uri", flow.redirect_uri.as_str()),
+            ("scope", scope.as_str()),
+            ("state", state.as_str()),
+            ("nonce", nonce.as_str()),
+            ("code_challenge", challenge.as_str()),
+            ("code_challenge_method", "S256"),
+            ("max_age", max_age.as_str()),
+        ];
+        if age.is_none() {
+            fields.push(("prompt", "login"));
+        }
+        let location = with_query(&known.metadata.authorization_endpoint, &fields);
+        Begun { location, kept: self.flows.seal(flow), state }
+    }
+
+    fn provider(&self, name: &str) -> Result<(&ProviderSettings, &Memory), SignInError> {
+        let found = self.providers.iter().find(|(settings, _)| settings.name == name);
+        found.map(|(settings, memory)| (settings, memory)).ok_or(SignInError::NoSuchProvider)
+    }
+}
+
+fn identified(settings: &ProviderSettings, flow: Flow, claims: Claims) -> Result<Identified, SignInError> {
+    let groups = settings.groups_claim.as_deref().map(|claim| groups(&claims, claim)).transpose()?;
+    Ok(Identified {
+        subject: Subject { provider: settings.issuer.clone(), name: claims.subject },
+        groups: groups.unwrap_or_default(),
+        authenticated: claims.authenticated,
+        acr: claims.acr,
+        return_to: flow.return_to,
+    })
+}
+
+/// The groups, all of them or none at all: a claim that is missing or points elsewhere (as Entra ID's does above 200) must not pass for
+/// somebody in no group, whose limits may be looser.
+fn groups(claims: &Claims, claim: &str) -> Result<Vec<String>, SignInError> {
+    let missing = || SignInError::NoGroups(claim.to_owned());
+    let listed = claims.all.get(claim).and_then(Value::as_array).ok_or_else(missing)?;
+    let plain = |group: &&str| !group.is_empty() && !group.contains(|c: char| c.is_control() || c == ',');
+    listed.iter().map(|group| group.as_str().filter(plain).map(str::to_owned).ok_or_else(missing)).collect()
+}
+
+impl Begun {
+    /// How long a browser has to keep what it is given to keep, in seconds.
+    #[must_use]
+    pub const fn kept_for_secs() -> u64 {
+        FLOW_LIFE.as_millis() / 1_000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn groups_are_all_there_or_nobody_signs_in() {
+        let with = |all: Value| Claims {
+            subject: "ada".to_owned(),
+            authenticated: Time::ZERO,
+            acr: None,
+            all: all.as_object().cloned().unwrap_or_default(),
+        };
+        for (all, expected) in [
+            (json!({"groups": ["traders", "desk 4"]}), Some(vec!["traders", "desk 4"])),
+            (json!({"groups": []}), Some(vec![])),
+            (json!({}), None),
+            (json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {}}), None),
+            (json!({"groups": "traders"}), None),
+            (json!({"groups": ["traders", 7]}), None),
+            (json!({"groups": ["traders,admins"]}), None),
+            (json!({"groups": ["a\r\nb"]}), None),
+            (json!({"groups": null}), None),
+        ] {
+            let said = groups(&with(all.clone()), "groups").ok();
+            assert_eq!(said, expected.map(|list| list.into_iter().map(str::to_owned).collect()), "{all}");
+        }
+    }
+}
