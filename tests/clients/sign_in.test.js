@@ -39,7 +39,7 @@ const seen = (answer) => JSON.parse(answer.text.replace(/<[^>]*>/g, "").replace(
 async function startPair(owner, { lines, idle = "60s", authentication } = {}) {
   const gateway = `127.0.0.1:${await freePort()}`;
   const provider = await startProvider(owner, [`http://${gateway}/_nightlatch/callback`], { authentication });
-  const site = await startSite(owner, { upstream: await startEcho(owner), gateway, idle, ...provider.site(lines) });
+  const site = await startSite(owner, { upstream: await startEcho(owner), gateway, idle, absolute: "10m", ...provider.site(lines) });
   return { provider, site };
 }
 
@@ -65,7 +65,7 @@ describe("sign-in at a provider", { concurrency: 3 }, () => {
     assert.equal(url, "/orders?id=7");
     assert.equal(headers["x-nightlatch-subject"], "ada");
     assert.equal(headers["x-nightlatch-provider"], provider.issuer);
-    assert.equal(headers["x-nightlatch-groups"], "traders,desk 4");
+    assert.equal(headers["x-nightlatch-groups"], "traders,desk%204");
     assert.equal(headers.cookie, undefined, "no cookie of ours reaches the application");
     assert.deepEqual([...ada.jar(site.url).keys()], [COOKIE], "the flow's cookie is gone");
     const [started] = await site.record(headers["x-nightlatch-session"]);

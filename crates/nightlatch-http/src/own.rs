@@ -45,14 +45,15 @@ impl Gateway {
         let method = request.method().clone();
         let answers = match route.as_str() {
             "login" if self.demo_users.is_empty() => "GET, HEAD",
-            // Not `HEAD`: whoever only looks at the address must not use it up.
             "callback" if self.sign_in.is_some() => "GET",
             "login" => "GET, HEAD, POST",
             "logout" | "activity" => "POST",
             "session" => "GET, HEAD",
             _ => return read_off_request(request, self.refuse(&read.asker, &NOT_FOUND)).await,
         };
-        let verb = if method == Method::HEAD { "GET" } else { method.as_str() };
+        // Whoever only looks at a callback must not use it up.
+        let looks = method == Method::HEAD && route != "callback";
+        let verb = if looks { "GET" } else { method.as_str() };
         if !answers.split(", ").any(|allowed| allowed == verb) {
             let mut answer = self.refuse(&read.asker, &NOT_ALLOWED);
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static(answers));

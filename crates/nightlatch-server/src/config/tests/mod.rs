@@ -321,11 +321,11 @@ fn providers_are_read() {
     assert_eq!(contractors.scopes, ["openid"]);
     assert_eq!(contractors.provider_session_max_age, None);
     for (from, to, expected) in [
-        ("contractors", "firm", "duplicate-name identity.oidc[1].name"),
-        ("http://127.0.0.1:4000", "https://idp.example.com/", "duplicate-name identity.oidc[1].issuer"),
-        (", client_secret_env = \"OIDC_SECRET\"", "", "secret-source identity.oidc[1].client_secret_file"),
-        ("client_secret_post", "private_key_jwt", "not-yet identity.oidc[0].client_authentication"),
-        ("\"openid\", \"groups\"", "\"openid groups\", \"openid\"", "bad-name identity.oidc[0].scopes[0]"),
+        ("contractors", "firm", "duplicate-name identity.oidc.name"),
+        ("http://127.0.0.1:4000", "https://idp.example.com/", "duplicate-name identity.oidc.issuer"),
+        (", client_secret_env = \"OIDC_SECRET\"", "", "secret-source identity.oidc.client_secret_file"),
+        ("client_secret_post", "private_key_jwt", "not-yet identity.oidc.client_authentication"),
+        ("\"openid\", \"groups\"", "\"openid groups\", \"openid\"", "bad-name identity.oidc.scopes"),
     ] {
         let found = outline(&read(&PROVIDERS.replacen(from, to, 1)));
         assert!(matches!(&found[..], [one] if one.ends_with(expected)), "{to}: {found:?}");

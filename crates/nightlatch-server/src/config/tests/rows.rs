@@ -144,8 +144,8 @@ fn top() {
         "[data]",
         "[identity.oidc]\nissuer = \"http://idp.example\"\nclient_id = \"n\"\nclient_secret = \"hush\"\nscopes = [\"groups\"]\n[data]",
         &[
-            r#"14:1 inline-secret | `identity.oidc.client_secret` puts a secret into the configuration file | put it into a file and write `client_secret_file = "secrets/.."`; then make a new secret, as this one has been read"#,
             "12:10 bad-url | `http://idp.example` could be answered for by anybody on the way | write it with `https://`; `http://` is for a provider on this machine",
+            r#"14:1 inline-secret | `identity.oidc.client_secret` puts a secret into the configuration file | put it into a file and write `client_secret_file = "secrets/.."`; then make a new secret, as this one has been read"#,
             r#"15:10 missing-scope | `scopes` does not have `openid`, without which nobody is told apart | write `scopes = ["openid", ..]`"#,
         ],
     );
@@ -636,7 +636,7 @@ fn demo() {
         "[identity.demo]",
         "[identity.oidc]\nissuer = \"https://idp.example\"\nclient_id = \"n\"\nclient_secret_env = \"S\"\n[identity.demo]",
         &[
-            "12:11 two-sign-ins | `[identity.demo]` lets anybody sign in as anybody, so it cannot stand beside `[identity.oidc]` | remove one of them",
+            "12:1 two-sign-ins | `[identity.demo]` lets anybody sign in as anybody, so it cannot stand beside `[identity.oidc]` | remove one of them",
         ],
     );
     check(
