@@ -7,7 +7,7 @@
 use crate::{
     keys::KeySet,
     metadata::{Metadata, MetadataError},
-    outbound::{self, OutboundError},
+    outbound::OutboundError,
     provider::ProviderSettings,
 };
 use bytes::Bytes;
@@ -146,7 +146,7 @@ async fn ask(settings: &ProviderSettings, now: Time) -> Result<Known, Unreachabl
 
 async fn get(settings: &ProviderSettings, address: &str) -> Result<Bytes, UnreachableError> {
     let request = Request::get(address).body(Bytes::new()).map_err(|_| OutboundError::Url)?;
-    let answer = outbound::ask(&settings.tls, request).await?;
+    let answer = settings.ask(request).await?;
     match answer.status {
         StatusCode::OK => Ok(answer.body),
         status => Err(UnreachableError::Status { address: address.to_owned(), status }),

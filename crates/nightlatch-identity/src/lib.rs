@@ -10,9 +10,9 @@
 //! | a flow begins, bound to a browser, good once and for minutes | `flow` |
 //! | the browser comes back with a code, the code becomes a token | `callback`, `redeem` |
 //! | the token is believed, or not | [`id_token`] |
-//! | asking the provider, within bounds | `outbound` |
+//! | asking the provider, within bounds | [`outbound`] |
 //!
-//! What decides is pure and gets `now` handed in; only `outbound` waits for anybody. What never lives here: cookies, pages and
+//! What decides is pure and gets `now` handed in; only [`outbound`] waits for anybody. What never lives here: cookies, pages and
 //! sessions. [`RelyingParty::begin`] and [`RelyingParty::finish`] say what is to be done, and the gateway does it.
 
 mod callback;
@@ -21,7 +21,7 @@ pub mod id_token;
 mod keys;
 mod known;
 mod metadata;
-mod outbound;
+pub mod outbound;
 mod party;
 mod provider;
 mod redeem;

@@ -1,8 +1,15 @@
 //! A provider as the firm's configuration describes it.
 
+use crate::outbound::{self, Answer, Bounds, OutboundError};
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
 use nightlatch_core::Span;
 use rustls::ClientConfig;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
+
+/// Of each answer. A person waits for up to three of them. A key set with certificate chains takes tens of kilobytes; an ID token with many
+/// groups as well.
+const BOUNDS: Bounds = Bounds { wait: Duration::from_secs(5), bytes_most: 512 * 1024 };
 
 /// What is known of a provider before it is asked anything.
 #[derive(Clone, Debug)]
@@ -27,6 +34,14 @@ pub struct ProviderSettings {
     pub session_max_age: Option<Span>,
     /// Whom to believe about its certificate.
     pub tls: Arc<ClientConfig>,
+}
+
+impl ProviderSettings {
+    /// Asks this provider, for JSON.
+    pub(crate) async fn ask(&self, mut request: Request<Bytes>) -> Result<Answer, OutboundError> {
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        outbound::ask(Some(&self.tls), request, BOUNDS).await
+    }
 }
 
 /// How a client shows its secret at the token endpoint (OpenID Connect Core section 9).

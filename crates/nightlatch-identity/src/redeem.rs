@@ -1,7 +1,7 @@
 //! A code becomes an ID token (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 
 use crate::{
-    outbound::{self, OutboundError},
+    outbound::OutboundError,
     provider::{ClientAuthentication, ProviderSettings},
     url::{encode, form},
 };
@@ -52,7 +52,7 @@ pub(crate) async fn redeem(
     endpoint: &str,
     code: &Code<'_>,
 ) -> Result<String, RedeemError> {
-    let answer = outbound::ask(&settings.tls, request(settings, endpoint, code)?).await?;
+    let answer = settings.ask(request(settings, endpoint, code)?).await?;
     if !answer.status.is_success() {
         let error = serde_json::from_slice::<Failure>(&answer.body).map(|failure| failure.error);
         let word = error.unwrap_or_default().chars().filter(char::is_ascii_graphic).take(64).collect();

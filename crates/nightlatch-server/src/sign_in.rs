@@ -8,6 +8,7 @@ use crate::{
         Config,
         api_key::SecretSource,
         oidc::{self, Oidc},
+        secrets,
     },
     tls::{self, AuthoritiesError},
 };
@@ -17,20 +18,20 @@ use nightlatch_identity::{
     self as identity, ClientAuthentication, ClientSecret, FlowError, IdTokenError, NoRandomness,
     ProviderSettings, RedeemError, RelyingParty, SignInError,
 };
-use std::{fs, io, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 /// Why a provider cannot be used as it is configured. None of these contains any part of a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProviderError {
     /// The file with the secret cannot be read.
-    #[error("the secret of provider `{name}` cannot be read from `{}`: {kind}", path.display())]
+    #[error("the secret of provider `{name}` cannot be read from `{}`: {why}", path.display())]
     Unreadable {
         /// The provider.
         name: String,
         /// The file.
         path: PathBuf,
         /// Why not.
-        kind: io::ErrorKind,
+        why: String,
     },
     /// The environment variable is not set.
     #[error(
@@ -72,8 +73,8 @@ fn one(provider: &Oidc) -> Result<ProviderSettings, ProviderError> {
     let name = || provider.name.clone();
     let text =
         match &provider.secret {
-            SecretSource::File(path) => fs::read_to_string(path).map_err(|error| {
-                ProviderError::Unreadable { name: name(), path: path.clone(), kind: error.kind() }
+            SecretSource::File(path) => secrets::read_file(path).map_err(|error| {
+                ProviderError::Unreadable { name: name(), path: path.clone(), why: error.to_string() }
             })?,
             SecretSource::Env(variable) => std::env::var(variable)
                 .map_err(|_| ProviderError::NotSet { name: name(), variable: variable.clone() })?,

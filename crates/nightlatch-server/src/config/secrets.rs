@@ -91,7 +91,7 @@ pub(crate) enum SecretError {
 impl Config {
     /// Loads them from the files and the environment of this process.
     pub(crate) fn read_secrets_here(&self) -> Result<Vec<LoadedKey>, Vec<SecretError>> {
-        self.read_secrets(&|path| read_regular(path, LONGEST), &|name| std::env::var(name).ok())
+        self.read_secrets(&read_file, &|name| std::env::var(name).ok())
     }
 
     /// Loads the secret of every API key, or says everything that is wrong with them.
@@ -128,6 +128,11 @@ impl Config {
         }
         if wrong.is_empty() { Ok(loaded) } else { Err(wrong) }
     }
+}
+
+/// Reads a file with a secret whole.
+pub(crate) fn read_file(path: &Path) -> io::Result<String> {
+    read_regular(path, LONGEST)
 }
 
 fn secret(name: &str, text: &str) -> Result<Secret, SecretError> {

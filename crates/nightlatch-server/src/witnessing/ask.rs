@@ -8,24 +8,14 @@ use crate::{
     config::ledger::Witness,
     tls::{self, AuthoritiesError},
 };
-use axum::body::{Body, to_bytes};
+use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use nightlatch_identity::outbound::{self, Bounds, OutboundError};
 use nightlatch_ledger::witness::{SIZE_TYPE, read_size};
-use rustls_pki_types::ServerName;
-use std::{io, sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::timeout,
-};
-use tokio_rustls::TlsConnector;
+use std::{sync::Arc, time::Duration};
 
-/// For one question, from looking up the name to the last byte of the answer. A witness is asked twice at most.
-const ANSWER_WAIT: Duration = Duration::from_secs(5);
-/// Cosignature lines, or a size; and room for a refusal in words.
-const ANSWER_BYTES_MOST: usize = 16 * 1024;
+/// A witness is asked twice at most. Cosignature lines, or a size; and room for a refusal in words.
+const BOUNDS: Bounds = Bounds { wait: Duration::from_secs(5), bytes_most: 16 * 1024 };
 
 /// What a witness answered.
 #[derive(Debug)]
@@ -45,27 +35,15 @@ pub(super) enum Answer {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
-    /// Nobody answers there, or the connection broke.
-    #[error("cannot be reached: {0}")]
-    Io(#[from] io::Error),
-    /// Not within the time for it.
-    #[error("did not answer within {} seconds", ANSWER_WAIT.as_secs())]
-    Late,
+    /// There is no answer.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
     /// The certificate authorities cannot be had.
     #[error(transparent)]
     Authorities(#[from] AuthoritiesError),
-    /// An address of another machine, without encryption.
-    #[error("is not on this machine, so it must be asked over `https`")]
-    InClear,
-    /// Not HTTP, or broken off.
-    #[error("broke off its answer, or does not speak HTTP/1.1: {0}")]
-    Http(#[from] hyper::Error),
     /// A request that cannot be written.
     #[error("cannot be asked at this URL: {0}")]
     Url(#[from] http::Error),
-    /// More than an answer can be.
-    #[error("sent more than {ANSWER_BYTES_MOST} bytes, or broke off its answer")]
-    Long,
     /// Something that a witness does not answer.
     #[error("answered with status {0}, which is not an answer of a witness; is `url` its submission prefix?")]
     Status(StatusCode),
@@ -76,47 +54,15 @@ pub(super) enum AskError {
 
 /// Asks a witness with this body.
 pub(super) async fn add_checkpoint(witness: &Witness, body: String) -> Result<Answer, AskError> {
-    timeout(ANSWER_WAIT, ask(witness, body)).await.unwrap_or(Err(AskError::Late))
-}
-
-async fn ask(witness: &Witness, body: String) -> Result<Answer, AskError> {
-    let origin = &witness.url.origin;
-    let host = origin.host.trim_matches(['[', ']']);
-    let port = origin.port.unwrap_or(if origin.https { 443 } else { 80 });
-    if !origin.https {
-        let stream = TcpStream::connect((host, port)).await?;
-        if !stream.peer_addr()?.ip().is_loopback() {
-            return Err(AskError::InClear);
-        }
-        return exchange(witness, stream, body).await;
-    }
+    let url = &witness.url;
     // Before anything is connected: a file of authorities that is wrong is found whether or not the witness is there.
-    let connector = TlsConnector::from(Arc::new(tls::client(witness.ca_file.as_deref())?));
-    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let stream = TcpStream::connect((host, port)).await?;
-    exchange(witness, connector.connect(name, stream).await?, body).await
-}
-
-async fn exchange(
-    witness: &Witness,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    body: String,
-) -> Result<Answer, AskError> {
-    let (mut sender, connection) = http1::handshake::<_, Body>(TokioIo::new(stream)).await?;
-    let request = Request::post(format!("{}/add-checkpoint", witness.url.path))
-        .header(header::HOST, witness.url.authority())
-        .header(header::USER_AGENT, "nightlatch")
-        .header(header::CONTENT_LENGTH, body.len())
-        .body(Body::from(body))?;
-    // What goes wrong on the connection is seen by whoever reads the answer.
-    let driver = tokio::spawn(connection);
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    let is_size = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == SIZE_TYPE);
-    let bytes = to_bytes(Body::new(response.into_body()), ANSWER_BYTES_MOST).await;
-    driver.abort();
-    let text = String::from_utf8(bytes.map_err(|_| AskError::Long)?.into());
-    let text = text.map_err(|_| AskError::Form(status));
+    let tls = url.origin.https.then(|| tls::client(witness.ca_file.as_deref())).transpose()?.map(Arc::new);
+    let scheme = if url.origin.https { "https" } else { "http" };
+    let request = Request::post(format!("{scheme}://{}{}/add-checkpoint", url.authority(), url.path));
+    let answer = outbound::ask(tls.as_ref(), request.body(Bytes::from(body))?, BOUNDS).await?;
+    let status = answer.status;
+    let is_size = answer.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == SIZE_TYPE);
+    let text = String::from_utf8(answer.body.into()).map_err(|_| AskError::Form(status));
     match status {
         StatusCode::OK => text.map(Answer::Cosigned),
         StatusCode::CONFLICT => {

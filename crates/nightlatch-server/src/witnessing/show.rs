@@ -8,6 +8,7 @@ use super::{
     standing::Failure,
 };
 use crate::config::ledger::Witness;
+use nightlatch_identity::outbound::OutboundError;
 use nightlatch_ledger::{
     ConsistencyProof, Cosigned, Ledger, ProveError, SignedCheckpoint, witness::add_checkpoint,
 };
@@ -135,13 +136,10 @@ fn own(error: &dyn std::fmt::Display) -> Refusal {
 
 fn not_had(error: &AskError) -> Refusal {
     let failure = match error {
-        AskError::Long | AskError::Status(_) | AskError::Form(_) => Failure::Answer,
-        AskError::Io(_)
-        | AskError::Late
-        | AskError::Authorities(_)
-        | AskError::InClear
-        | AskError::Http(_)
-        | AskError::Url(_) => Failure::Unreachable,
+        AskError::Outbound(OutboundError::Long(_)) | AskError::Status(_) | AskError::Form(_) => {
+            Failure::Answer
+        }
+        AskError::Outbound(_) | AskError::Authorities(_) | AskError::Url(_) => Failure::Unreachable,
     };
     Refusal::Failed(failure, error.to_string())
 }
