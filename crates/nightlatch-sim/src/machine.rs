@@ -31,7 +31,7 @@ impl World {
                 self.platter().cut_in(calls);
             }
             Step::DiskFails { calls, how, luck } => self.platter().fail_in(calls, how, luck),
-            Step::DiskFull { full } => self.platter().full = full,
+            Step::DiskFull { full } => self.platter().fill(full),
             _ => return false,
         }
         true
@@ -43,7 +43,7 @@ impl World {
 
     /// Whether a call failed since this was asked last.
     pub(crate) fn was_troubled(&mut self) -> bool {
-        let troubled = std::mem::take(&mut self.platter().troubled);
+        let troubled = self.platter().take_troubled();
         self.uneasy |= troubled;
         troubled
     }
