@@ -23,7 +23,7 @@ use crate::{
     engine::Authority,
     entry::{BlockRecord, EndNote, Entry, clip},
     journal::Then,
-    recover::Recovery,
+    open::Recovery,
     session::Session,
 };
 use nightlatch_core::{EndReason, Subject, Time};

@@ -164,6 +164,12 @@ impl Authority {
     pub fn session(&self, id: SessionId) -> Option<Arc<Session>> {
         self.table().by_id(id)
     }
+
+    /// The session with this name, if the name is one and the session is known.
+    #[must_use]
+    pub fn session_named(&self, name: &str) -> Option<Arc<Session>> {
+        name.parse::<SessionId>().ok().and_then(|id| self.session(id))
+    }
 }
 
 /// A lease's end follows from its parent's once that may be told.

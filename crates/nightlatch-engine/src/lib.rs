@@ -13,7 +13,7 @@
 //! | a deadline comes while nobody asks | `deadlines`, `wheel` |
 //! | a session ends | `end`, `limits`, `block` |
 //! | it is on the record | `entry`, `journal` |
-//! | it survives a restart | `slots`, `upkeep`, `found`, `recover`, `restore` |
+//! | it survives a restart | `slots`, `upkeep`, `open`, `found`, `recover`, `restore` |
 //! | something fails | `health`, `room` |
 //!
 //! What never lives here: a protocol. How something open is cut is the business of the enforcement points.
@@ -32,6 +32,7 @@ mod journal;
 mod kept;
 mod lanes;
 mod limits;
+mod open;
 mod permit;
 mod recover;
 mod restore;
@@ -59,8 +60,8 @@ pub use engine::{Authority, Engine};
 pub use entry::{BlockRecord, Cut, Entry, EntryError, PolicyRecord, SessionEnded, SessionStarted};
 pub use health::{Fault, Health, Part, Stops};
 pub use limits::Lower;
+pub use open::{OpenError, Recovery};
 pub use permit::{CutNote, Permit};
-pub use recover::{OpenError, Recovery};
 pub use run::Running;
 pub use secret::{NoRandomness, PREFIX, Token, hash};
 pub use session::{End, Facts, Session, Terms, Who};

@@ -1,4 +1,4 @@
-//! Opening: what ended stays ended, what fell due meanwhile is ended, what lives goes on with the deadline it had.
+//! Recovery: what ended stays ended, what fell due meanwhile is ended, what lives goes on with the deadline it had.
 //!
 //! The table is built from three sources, and because everything that changes is a join, it does not matter that they overlap:
 //!
@@ -7,224 +7,28 @@
 //! 3. the slots, which know later activity than either.
 //!
 //! Then the clock is asked. Whatever fell due while we were down is ended now and recorded with the deadline it had; nothing was
-//! open, so there is no lateness to tell. Only when those ends are on disk is the engine handed out.
+//! open, so there is no lateness to tell.
 
 use crate::{
     cell::Cell,
-    clock::{Clock, ClockFault},
-    engine::{Authority, Engine, Parts},
-    entry::{EndNote, Entry, EntryError, PolicyRecord},
+    clock::ClockFault,
+    engine::Authority,
+    entry::{EndNote, Entry},
     found::{Found, Known},
-    kept::Kept,
     limits::Lower,
+    open::Recovery,
     session::{Facts, Kin, Session, Who},
-    time_source::TimeSource,
-    upkeep::Disk,
-    versions::versioned,
 };
-use nightlatch_core::{Activity, Deadline, EndReason, Policy, SessionId, Subject, Time, Verdict, decide};
-use nightlatch_ledger::{CommitError, Disk as LedgerDisk, Ledger, Options, OsDisk, ReadError, Signer};
-use nightlatch_store::{
-    DataDir, FileError, Keys, LoadReservationError, OpenDataDirError, OpenPeopleError, People, Pseudonym,
-    ReservationFile, Words,
-    snapshot::{self, BadSnapshot, Reading},
-};
+use nightlatch_core::{Activity, Deadline, EndReason, SessionId, Subject, Time, Verdict, decide};
+use nightlatch_store::Pseudonym;
 use std::{
     collections::HashMap,
-    fs, io,
-    panic::resume_unwind,
-    path::{Path, PathBuf},
-    sync::Arc,
-    sync::atomic::Ordering::Relaxed,
-    thread,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
-
-/// What opening found.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Whether the run before had stopped cleanly; true for a new directory.
-    pub clean: bool,
-    /// Sessions that live on.
-    pub live: usize,
-    /// Sessions that fell due while nothing ran.
-    pub ended_while_down: usize,
-    /// What was wrong with the clock, if something was: every session ended.
-    pub clock_fault: Option<ClockFault>,
-    /// Bytes of an unfinished write that were cut off the ledger. Nobody had been told of what they said.
-    pub torn_bytes: u64,
-    /// Slots whose last activity could not be read.
-    pub bad_slots: u64,
-    /// Snapshots that could not be used.
-    pub bad_snapshots: Vec<String>,
-}
-
-/// Why an engine could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory cannot be used, or another process has it.
-    #[error(transparent)]
-    Data(#[from] OpenDataDirError),
-    /// A file cannot be used.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The people file cannot be used.
-    #[error(transparent)]
-    People(#[from] OpenPeopleError),
-    /// The ledger's signing key cannot be used.
-    #[error(transparent)]
-    Key(#[from] nightlatch_ledger::KeyError),
-    /// The ledger is signed and the key it is signed with is gone. A new key could not go on with it.
-    #[error("the ledger's signing key `{}` is missing; put it back from where it was kept", .0.display())]
-    KeyMissing(PathBuf),
-    /// The ledger cannot be used.
-    #[error(transparent)]
-    Ledger(#[from] nightlatch_ledger::OpenError),
-    /// The ledger cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// An entry cannot be understood: an older program on a newer ledger, or damage.
-    #[error("ledger entry {index}: {source}")]
-    Entry {
-        /// Which entry.
-        index: u64,
-        /// What is wrong with it.
-        source: EntryError,
-    },
-    /// The snapshot knows more entries than the ledger has: the ledger was set back.
-    #[error(
-        "the snapshot was taken at ledger size {snapshot}, and the ledger has {ledger} entries: entries are missing"
-    )]
-    LedgerSetBack {
-        /// The size the snapshot knows.
-        snapshot: u64,
-        /// The size found.
-        ledger: u64,
-    },
-    /// A snapshot says what cannot be, although it is as it was written: it is of another version of this program.
-    #[error("the snapshot cannot be understood: {0}; remove it, and the ledger is read instead")]
-    Snapshot(#[source] EntryError),
-    /// The operating system gives no thread to read with.
-    #[error("there is no thread to read the files with: {0}")]
-    Thread(#[source] io::Error),
-    /// What was found could not be recorded.
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    /// The file with the node's name cannot be read or written.
-    #[error("the file with the node's name cannot be used: {0}")]
-    NodeName(#[source] io::Error),
-    /// The file with the version of the policy cannot be read, understood or written.
-    #[error("the file with the version of the policy cannot be used: {0}")]
-    PolicyVersion(#[source] io::Error),
-    /// The operating system gave no random bytes for the node's name.
-    #[error(transparent)]
-    Random(#[from] crate::secret::NoRandomness),
-}
-
-impl Engine {
-    /// Opens the engine that keeps its files in `dir`, or makes a new one there.
-    ///
-    /// # Errors
-    /// See [`OpenError`]. Nothing is changed that a later try would need.
-    pub fn open(
-        dir: &Path,
-        policy: Policy,
-        source: Box<dyn TimeSource>,
-        version: &str,
-    ) -> Result<(Engine, Recovery), OpenError> {
-        Engine::open_on(Arc::new(OsDisk), Options::default(), dir, policy, source, version)
-    }
-
-    /// The same on another disk, or with segments of another size, for tests of what happens when a disk fails or fills.
-    ///
-    /// # Errors
-    /// As for [`open`](Engine::open).
-    pub fn open_on(
-        disk: Arc<dyn LedgerDisk>,
-        options: Options,
-        dir: &Path,
-        policy: Policy,
-        source: Box<dyn TimeSource>,
-        version: &str,
-    ) -> Result<(Engine, Recovery), OpenError> {
-        let data = DataDir::open(dir)?;
-        let node = node_name(&data)?;
-        let policy = versioned(&data, policy).map_err(OpenError::PolicyVersion)?;
-        let keys = Keys::open(data.keys())?;
-        let key = data.keys().join("ledger.key");
-        let origin = format!("nightlatch.local/{node}");
-        if !key.exists() && data.ledger().join("checkpoint").exists() {
-            return Err(OpenError::KeyMissing(key));
-        }
-        let signer = if key.exists() { Signer::load(&key, &origin)? } else { Signer::create(&key, &origin)? };
-        let ledger_dir = data.ledger();
-        // The ledger is hashed from its first entry; what does not need it is read meanwhile.
-        let (ledger, beside) = thread::scope(|scope| {
-            let beside = thread::Builder::new().spawn_scoped(scope, || Beside::read(&data));
-            let ledger = Ledger::open_on(disk, &ledger_dir, options, signer);
-            (ledger, beside.map(|beside| beside.join().unwrap_or_else(|panic| resume_unwind(panic))))
-        });
-        let (ledger, opened) = ledger?;
-        let Beside { slots, words, reading, people } = beside.map_err(OpenError::Thread)??;
-
-        let time = ReservationFile::open(data.time())?;
-        let (reserved, unreadable) = match time.load() {
-            // Something is on record, and how far time had gone is not: somebody was told of ends that follow from that.
-            Ok(None) => (None, opened.entries > 0),
-            Ok(reserved) => (reserved, false),
-            Err(LoadReservationError::Damaged { .. }) => (None, true),
-        };
-        let (clock, fault) = Clock::start(source, reserved.as_ref());
-        let fault = fault.or(unreadable.then_some(ClockFault::ReservationUnreadable));
-        let clean = reserved.map_or(opened.entries == 0, |reserved| reserved.clean);
-
-        let snapshot_at = reading.snapshot.as_ref().map_or(0, |snapshot| snapshot.ledger_size);
-        if snapshot_at > opened.entries {
-            return Err(OpenError::LedgerSetBack { snapshot: snapshot_at, ledger: opened.entries });
-        }
-        let disk = Disk { slots, time, snapshot_at, snapshot_tried_at: 0, signed_at: 0 };
-        let engine = Engine::of(Parts { node, keys, clock, policy, ledger, people, disk, data });
-
-        let mut found = Found::new(&engine);
-        let records = reading.snapshot.map(|snapshot| snapshot.records);
-        records.map_or(Ok(()), |records| found.take_snapshot(records)).map_err(OpenError::Snapshot)?;
-        // The last entry is read even if the snapshot covers it: it tells how far time had gone.
-        for entry in engine.ledger().iter_from(snapshot_at.min(opened.entries.saturating_sub(1))) {
-            let entry = entry?;
-            let taken =
-                Entry::from_bytes(&entry.payload).and_then(|read| found.take_entry(entry.index, read));
-            taken.map_err(|source| OpenError::Entry { index: entry.index, source })?;
-        }
-        found.take_slots(&words.words);
-        let behind = engine.behind(found.latest);
-        let fault = fault.or(behind);
-        let mut recovery = Recovery {
-            clean,
-            clock_fault: fault,
-            torn_bytes: opened.torn_bytes,
-            bad_slots: words.bad,
-            bad_snapshots: reading.bad.iter().map(BadSnapshot::to_string).collect(),
-            ..Recovery::default()
-        };
-        engine.take_up(&found, &mut recovery);
-        engine.slots().free_the_rest(&words.words);
-        engine.tighten_all(&mut recovery);
-        engine.record(&Entry::Started {
-            at: engine.clock().now().as_millis(),
-            version: version.to_owned(),
-            clean,
-            live: recovery.live as u64,
-            policy: PolicyRecord::of(engine.policy()),
-        });
-        engine.commit()?;
-        // Only then: a crash between the two would hide a clock fault from the next start, with its ends not yet on disk.
-        engine.reserve_time(false);
-        Ok((engine, recovery))
-    }
-}
 
 impl Authority {
     /// A policy that is tighter than the one before holds for every session at once; a looser one for none that runs.
-    fn tighten_all(&self, recovery: &mut Recovery) {
+    pub(crate) fn tighten_all(&self, recovery: &mut Recovery) {
         let limits = self.policy().limits;
         for session in self.every_session().filter(|session| session.end().is_none()) {
             let hard_end = session.facts.started.plus(limits.absolute());
@@ -239,14 +43,14 @@ impl Authority {
     }
 
     /// Holds the clock against what is on record. Behind that it goes on from there, and is not to be trusted.
-    fn behind(&self, latest: Time) -> Option<ClockFault> {
+    pub(crate) fn behind(&self, latest: Time) -> Option<ClockFault> {
         let by_nanos = latest.as_nanos().saturating_sub(self.clock().now_nanos());
         self.clock().raise(latest);
         (by_nanos > 0).then_some(ClockFault::BehindRecord { by_nanos })
     }
 
     /// Puts what was found into the table, ends what is due, and records that.
-    fn take_up(&self, found: &Found<'_>, recovery: &mut Recovery) {
+    pub(crate) fn take_up(&self, found: &Found<'_>, recovery: &mut Recovery) {
         let now = self.clock().now();
         if let Some(fault) = recovery.clock_fault {
             self.stats().clock_faults.fetch_add(1, Relaxed);
@@ -363,23 +167,6 @@ struct Behind {
     erased: bool,
 }
 
-/// What is read while the ledger is.
-struct Beside {
-    slots: nightlatch_store::Slots,
-    words: Words,
-    reading: Reading<Kept>,
-    people: People,
-}
-
-impl Beside {
-    fn read(data: &DataDir) -> Result<Beside, OpenError> {
-        let slots = nightlatch_store::Slots::open(data.slots())?;
-        let words = slots.read_all()?;
-        let reading = snapshot::read_newest(data.snapshot())?;
-        Ok(Beside { slots, words, reading, people: People::open(data.people())? })
-    }
-}
-
 /// The session that is known by this id.
 fn rebuild(id: SessionId, known: &Known, who: Arc<Who>, parent: Option<Arc<Session>>) -> Session {
     let facts = Facts {
@@ -396,33 +183,4 @@ fn rebuild(id: SessionId, known: &Known, who: Arc<Who>, parent: Option<Arc<Sessi
     }
     session.note_refused(known.refused);
     session
-}
-
-/// The short name of this node, made once: entries are named `node:index`. There whole or not at all, for the ledger's
-/// signatures are made under it.
-fn node_name(data: &DataDir) -> Result<String, OpenError> {
-    let path = data.path().join("node");
-    match fs::read_to_string(&path) {
-        Ok(name) => return Ok(name.trim().to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(OpenError::NodeName(error)),
-    }
-    let name = crate::secret::node_name()?;
-    let prepared = data.path().join("node.new");
-    let write = || {
-        fs::write(&prepared, format!("{name}\n"))?;
-        fs::File::open(&prepared)?.sync_all()?;
-        fs::rename(&prepared, &path)?;
-        fs::File::open(data.path())?.sync_all()
-    };
-    write().map_err(OpenError::NodeName)?;
-    Ok(name)
-}
-
-impl Authority {
-    /// The session with this name, if the name is one and the session is known.
-    #[must_use]
-    pub fn session_named(&self, name: &str) -> Option<Arc<Session>> {
-        name.parse::<SessionId>().ok().and_then(|id| self.session(id))
-    }
 }

@@ -25,6 +25,7 @@ const DEADLINES: &str = "crates/nightlatch-engine/src/deadlines.rs";
 const END: &str = "crates/nightlatch-engine/src/end.rs";
 const ENGINE: &str = "crates/nightlatch-engine/src/engine.rs";
 const LIMITS: &str = "crates/nightlatch-engine/src/limits.rs";
+const OPEN: &str = "crates/nightlatch-engine/src/open.rs";
 const RECOVER: &str = "crates/nightlatch-engine/src/recover.rs";
 const SESSION: &str = "crates/nightlatch-engine/src/session.rs";
 const SLOTS: &str = "crates/nightlatch-engine/src/slots.rs";
@@ -236,12 +237,12 @@ pub(super) const PLANTS: &[Plant] = &[
     plant(
         "clock_fault_is_lost_in_a_crash",
         "fail-closed",
-        &[edit(RECOVER, "engine.commit()?;", "engine.reserve_time(false); engine.commit()?;")],
+        &[edit(OPEN, "engine.commit()?;", "engine.reserve_time(false); engine.commit()?;")],
     ),
     plant(
         "lost_reservation_is_forgiven",
         "fail-closed",
-        &[edit(RECOVER, "(None, opened.entries > 0)", "(None, false)")],
+        &[edit(OPEN, "(None, opened.entries > 0)", "(None, false)")],
     ),
     plant(
         "end_is_told_because_its_parents_is",
@@ -260,6 +261,6 @@ pub(super) const PLANTS: &[Plant] = &[
     plant(
         "tighter_policy_is_not_applied_at_a_restart",
         "never-longer",
-        &[edit(RECOVER, "engine.tighten_all(&mut recovery);", "")],
+        &[edit(OPEN, "engine.tighten_all(&mut recovery);", "")],
     ),
 ];
