@@ -140,7 +140,7 @@ pub fn snapshots(data: &[u8]) {
     let mut input = Input::new(data);
     let size = input.number();
     let records: Vec<String> = (0..input.below(4)).map(|_| text(input.take(12))).collect();
-    snapshot::write(&dir, size, &records).unwrap_or_else(|error| panic!("{error}"));
+    snapshot::write(&dir, size, &records, || true).unwrap_or_else(|error| panic!("{error}"));
     let written =
         fs::read_dir(&dir).into_iter().flatten().flatten().map(|file| file.path()).collect::<Vec<_>>();
     let [path] = &written[..] else { panic!("one snapshot is one file: {written:?}") };

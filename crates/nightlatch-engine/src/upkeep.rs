@@ -43,7 +43,7 @@ impl Authority {
         self.round_ends();
     }
 
-    /// Writes a snapshot when the ledger has grown enough for one. With many sessions it takes its time; nobody may call it twice at once.
+    /// Writes a [snapshot](Authority::snapshot) when the ledger has grown enough for one.
     pub fn snapshot_if_due(&self) {
         if self.snapshot_is_due() {
             self.snapshot();
@@ -136,11 +136,17 @@ impl Authority {
         self.note(Part::Checkpoint, &signed.map(drop));
     }
 
-    /// Writes the table down, so that the next start need not read the whole ledger.
-    pub(crate) fn snapshot(&self) {
+    /// Writes the table down, so that the next start need not read the whole ledger. With many sessions it takes its time; nobody may call it
+    /// twice at once.
+    ///
+    /// If we crash here, the snapshot before this one stands. What it says is on disk in the ledger first, or it is not written: nobody
+    /// would find again what only a snapshot knew, once that is lost.
+    pub fn snapshot(&self) {
         // Taken before the table is read: what comes in meanwhile is in the snapshot and in the tail, which is no harm.
         let size = self.journal().done();
-        let written = snapshot::write(self.data().snapshot(), size, self.kept(size));
+        let written = snapshot::write(self.data().snapshot(), size, self.kept(size), || {
+            self.all_limits_are_on_record()
+        });
         let mut disk = self.disk();
         disk.snapshot_tried_at = size;
         if written.is_ok() {
@@ -148,6 +154,14 @@ impl Authority {
         }
         drop(disk);
         self.note(Part::Snapshot, &written);
+    }
+
+    /// Sees to it that limits which went down are on disk, for whoever saw them. (An end that is seen before its entry is on disk needs no
+    /// such care: the next start records it anew before it tells anybody.)
+    fn all_limits_are_on_record(&self) -> bool {
+        // Those that are going down right now have their entry when this lock is free.
+        drop(self.lowering.lock().unwrap_or_else(PoisonError::into_inner));
+        self.commit().is_ok()
     }
 
     /// Every session that is known, live or ended; those that come in meanwhile may or may not be among them.

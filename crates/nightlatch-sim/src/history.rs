@@ -55,6 +55,8 @@ pub enum Step {
     CommitFails,
     /// A round of upkeep.
     Upkeep,
+    /// The table is written down.
+    Snapshot,
     /// The process is killed and started again after a while.
     Crash { down: u64 },
     /// The process is stopped and started again after a while.
@@ -166,7 +168,8 @@ fn step(chance: &mut Chance) -> Step {
         690..790 => Step::Turn,
         790..880 => Step::Commit,
         880..890 => Step::CommitFails,
-        890..950 => Step::Upkeep,
+        890..942 => Step::Upkeep,
+        942..950 => Step::Snapshot,
         950..953 => Step::TighterPolicy {
             idle: chance.one_of(&[IDLE, IDLE / 2, IDLE / 3]),
             absolute: chance.one_of(&[ABSOLUTE, ABSOLUTE / 2]),

@@ -18,6 +18,7 @@
 //! | `stall` | hostile schedules: what is overtaken between its look at the clock and its decision |
 //! | `disk` | the ledger's own view of a disk that fails, and takes no space in advance |
 //! | `world` | the real engine beside the model, step by step |
+//! | `rounds` | timers, commits, upkeep and snapshots |
 //! | `restart` | what may differ after a crash |
 //! | `record` | what the ledger says in the end |
 //! | `campaign`, `shrink` | many histories, and the shortest one that fails |
@@ -27,6 +28,8 @@
 mod calls;
 mod campaign;
 mod chance;
+#[cfg(test)]
+mod checkpoints;
 mod clocks;
 mod disk;
 mod history;
@@ -35,6 +38,7 @@ mod model;
 mod platter;
 mod record;
 mod restart;
+mod rounds;
 mod shrink;
 mod stall;
 mod swarm;

@@ -68,7 +68,8 @@ fn kind(step: Step) -> Option<Kind> {
         | Step::PassNanos { .. }
         | Step::Turn
         | Step::Commit
-        | Step::Upkeep => return None,
+        | Step::Upkeep
+        | Step::Snapshot => return None,
     })
 }
 

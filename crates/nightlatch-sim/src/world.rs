@@ -2,7 +2,7 @@
 
 use crate::{
     calls,
-    clocks::{Clocks, Happened},
+    clocks::Clocks,
     disk::SimDisk,
     history::{ABSOLUTE, IDLE, Step},
     machine::Plan,
@@ -14,15 +14,12 @@ use nightlatch_core::{
     Activity, DeadlineReason, EndReason, Kind, Limits, Policy, SessionId, Span, Subject, Time,
 };
 use nightlatch_engine::{
-    Admission, EndOrder, Engine, Lower, Part, Permit, Recovery, Session, Start, Tighter, Token,
+    Admission, EndOrder, Engine, Lower, Permit, Recovery, Session, Start, Tighter, Token,
 };
 use nightlatch_ledger::{Disk, Options};
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
+    sync::{Arc, Mutex},
 };
 
 const MS: u64 = 1_000_000;
@@ -51,7 +48,7 @@ pub struct World {
     pub(crate) dir: PathBuf,
     pub(crate) clocks: Clocks,
     pub(crate) model: Model,
-    disk: Arc<SimDisk>,
+    pub(crate) disk: Arc<SimDisk>,
     /// The limits of the policy in force, idle and absolute, in milliseconds.
     pub(crate) policy: (u64, u64),
     pub(crate) platter: Arc<Mutex<Platter>>,
@@ -169,6 +166,7 @@ impl World {
             Step::Commit => self.commit(false),
             Step::CommitFails => self.commit(true),
             Step::Upkeep => self.upkeep(),
+            Step::Snapshot => self.snapshot(),
             // Plans and restarts are not the engine's to do.
             _ => Ok(()),
         }
@@ -328,76 +326,6 @@ impl World {
         };
         self.engine()?.lower(&session, lower);
         self.model.lower(index, idle.unwrap_or(u64::MAX / 4), hard_end.unwrap_or(u64::MAX), self.now());
-        Ok(())
-    }
-
-    pub(crate) fn turn(&mut self) -> Result<(), Difference> {
-        let next = self.engine()?.turn();
-        for index in 0..self.names.len() {
-            let Some(session) = self.real(index)? else { continue };
-            match self.model.end(index, self.now()) {
-                Some(_) => equal("after a turn it is noticed", &session.end().is_some(), &true)?,
-                None => {
-                    let due = self.model.deadline(index).0;
-                    let in_time = next.is_some_and(|next| next.as_millis() <= due);
-                    equal("the next turn comes in time", &in_time, &true)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn commit(&mut self, fails: bool) -> Result<(), Difference> {
-        self.disk.fails.store(fails, SeqCst);
-        let expected = !fails || self.engine()?.ledger().pending() == 0;
-        let committed = self.engine()?.commit().is_ok();
-        self.disk.fails.store(false, SeqCst);
-        if !self.was_troubled() {
-            equal("a commit succeeds", &committed, &expected)?;
-        }
-        self.recording = committed;
-        if committed {
-            self.model.commit();
-        }
-        Ok(())
-    }
-
-    /// A round of upkeep, which also tries again what failed to be recorded. After one in which nothing failed everything is as if
-    /// nothing ever had.
-    fn upkeep(&mut self) -> Result<(), Difference> {
-        let ledger = self.engine()?.ledger();
-        let appended = ledger.durable() + ledger.pending();
-        self.engine()?.upkeep();
-        self.engine()?.snapshot_if_due();
-        let happened = self.clocks.look();
-        let engine = self.engine()?;
-        let count = |noted: &AtomicU64| noted.load(SeqCst);
-        let stats = engine.stats();
-        let noted = Happened {
-            forward: count(&stats.clock_steps_forward),
-            back: count(&stats.clock_steps_back),
-            suspended: count(&stats.suspensions),
-        };
-        equal("what happened to the clocks is noted", &noted, &happened)?;
-        let failing = engine.health().faults.iter().any(|fault| fault.part == Part::Ledger);
-        let all_there = engine.ledger().durable() >= appended && !failing;
-        let troubled = self.was_troubled();
-        if troubled {
-            self.clocks.reserve_perhaps(false);
-        } else {
-            self.clocks.reserve(false);
-            equal("what waited is on disk", &(all_there || self.recording), &true)?;
-        }
-        if all_there && !self.recording {
-            self.recording = true;
-            self.model.commit();
-        }
-        if troubled {
-            return Ok(());
-        }
-        self.model.flush();
-        self.bare = false;
-        self.uneasy = !self.recording;
         Ok(())
     }
 

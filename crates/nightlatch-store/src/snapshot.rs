@@ -5,6 +5,9 @@
 //! the SHA-256 of every byte before, and a snapshot is used whole or not at all. Two are kept, so that one bad sector
 //! does not cost a replay from the beginning.
 //!
+//! The table is read while it changes, so a record may say what its entry has not told the disk yet. A snapshot that was ahead of the
+//! ledger would be the only one to know; so it gets its name only when its caller has made sure that the ledger has all of it.
+//!
 //! ```text
 //! {"nightlatch_snapshot":2,"ledger_size":N}  a line that tells what this is
 //! length:u32 record[length]                  any number of times; the record as postcard has it
@@ -64,6 +67,9 @@ pub enum WriteSnapshotError {
         /// What the serializer said.
         source: postcard::Error,
     },
+    /// The ledger does not have all that the records say. Nothing was changed.
+    #[error("the ledger does not have all that the snapshot says, and comes first")]
+    AheadOfLedger,
     /// The new snapshot is there and durable, but an older one could not be removed.
     #[error("the snapshot is written, but an old one is left over: {0}")]
     Prune(#[source] FileError),
@@ -71,13 +77,16 @@ pub enum WriteSnapshotError {
 
 /// Writes the session table as it stands after the first `ledger_size` entries.
 ///
-/// Those entries must be durable already, or a crash leaves a snapshot ahead of its ledger. Atomic, and durable when it
+/// Those entries must be durable already. A record may say more than they do, by entries that come later: `on_record` is asked when all
+/// records were taken and before the snapshot is in its place, and says whether those are durable as well. Without that a crash leaves a
+/// snapshot ahead of its ledger. Atomic, and durable when it
 /// returns. The directory is created if it is not there. Afterwards the new snapshot and the one before it are
 /// there; one of a *larger* size is removed, because it speaks of a ledger that has since been put back.
 pub fn write<T: Serialize>(
     dir: impl AsRef<Path>,
     ledger_size: u64,
     records: impl IntoIterator<Item = T>,
+    on_record: impl FnOnce() -> bool,
 ) -> Result<(), WriteSnapshotError> {
     let dir = dir.as_ref();
     file::make_dir(dir)?;
@@ -104,7 +113,7 @@ pub fn write<T: Serialize>(
         }
         write(&count.to_le_bytes())?;
         writer.write_all(hash.finish().as_ref()).map_err(failed("write", &path))?;
-        Ok(())
+        if on_record() { Ok(()) } else { Err(WriteSnapshotError::AheadOfLedger) }
     })?;
     prune(dir, ledger_size).map_err(WriteSnapshotError::Prune)
 }

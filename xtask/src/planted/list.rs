@@ -29,6 +29,9 @@ const OPEN: &str = "crates/nightlatch-engine/src/open.rs";
 const RECOVER: &str = "crates/nightlatch-engine/src/recover.rs";
 const SESSION: &str = "crates/nightlatch-engine/src/session.rs";
 const SLOTS: &str = "crates/nightlatch-engine/src/slots.rs";
+const STORE_FILE: &str = "crates/nightlatch-store/src/file.rs";
+const UPKEEP: &str = "crates/nightlatch-engine/src/upkeep.rs";
+const HISTORY: &str = "crates/nightlatch-ledger/src/history.rs";
 const WRITER: &str = "crates/nightlatch-ledger/src/writer.rs";
 const LEDGER: &str = "crates/nightlatch-ledger/src/ledger.rs";
 const RESERVATION: &str = "crates/nightlatch-store/src/reservation.rs";
@@ -49,6 +52,23 @@ pub(super) const PLANTS: &[Plant] = &[
         "found_activity_believed_durable",
         "never-early",
         &[edit(STORE_SLOTS, "keep_what_was_read(&self.file, &self.path, &content[..used], 0)?;", "")],
+    ),
+    plant(
+        "found_is_synced_and_not_written_again",
+        "never-early",
+        &[
+            edit(STORE_FILE, "file.write_all_at(bytes, at).map_err(failed(\"write again\", path))?;", ""),
+            edit(
+                HISTORY,
+                "file.write_all_at(format!(\"{note}\\n\").as_bytes(), length - note.len() as u64 - 1)?;",
+                "",
+            ),
+        ],
+    ),
+    plant(
+        "snapshot_is_ahead_of_the_ledger",
+        "never-revived",
+        &[edit(UPKEEP, "self.all_limits_are_on_record()", "true")],
     ),
     plant(
         "suspension_unseen",

@@ -3,7 +3,7 @@
 use crate::common::*;
 use nightlatch_core::{EndReason, Limits, Policy, SessionId, Span, Time};
 use nightlatch_engine::{Engine, Lower};
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, sync::atomic::Ordering::SeqCst};
 
 #[test]
 fn never_longer_what_fell_due_while_down_ends_at_the_deadline_it_had() {
@@ -172,6 +172,28 @@ fn recovery_from_snapshot_tail_and_slots_equals_recovery_from_the_ledger_alone()
         }
     }
     assert!(earlier > 0, "the slots know what the ledger does not");
+}
+
+/// An end by such a limit would be told from the numbers, and be undone when the snapshot is lost.
+#[test]
+fn never_revived_a_stop_that_cannot_record_leaves_no_limit_that_only_the_snapshot_knows() {
+    let house = House::new();
+    let engine = house.open();
+    let (session, token) = sign_in(&engine, "ada");
+    assert!(engine.lower(&session, Lower { idle: None, hard_end: Some(at(20_000)), rule: "app" }));
+    house.disk.fails.store(true, SeqCst);
+    engine.stop();
+    drop((engine, session));
+    house.disk.fails.store(false, SeqCst);
+
+    let engine = house.open();
+    house.time.advance(20_000 * MS);
+    let was_told = look(&engine, &token).is_err_and(|refusal| refusal.session.settled());
+    drop(engine);
+    let _ = fs::remove_dir_all(house.folder.path().join("snapshot"));
+    let engine = house.open();
+    assert_eq!(look(&engine, &token).is_err(), was_told, "what was told stays");
+    assert_eq!(told(&engine).into_values().next().unwrap().4, at(ABSOLUTE), "the ledger knows of no other");
 }
 
 fn copy_dir(from: &std::path::Path, to: &std::path::Path) {

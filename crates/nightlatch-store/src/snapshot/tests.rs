@@ -42,7 +42,7 @@ fn what_was_written_is_read_back_also_if_it_is_nothing() {
     let temp = crate::temp::dir();
     let dir = temp.path().join("snapshot");
     for count in [0, 1, 1000] {
-        write(&dir, 10 + count, records(count)).unwrap();
+        write(&dir, 10 + count, records(count), || true).unwrap();
         assert_eq!(newest(&dir).0, Some((10 + count, records(count))));
     }
 }
@@ -54,7 +54,7 @@ fn the_last_two_are_kept_and_leftovers_of_a_crash_are_removed() {
     fs::write(file::next_version(&path(dir, 9)), "half a snap").unwrap();
     fs::write(dir.join("notes.txt"), "somebody's own").unwrap();
     for size in [1, 2, 300] {
-        write(dir, size, records(1)).unwrap();
+        write(dir, size, records(1), || true).unwrap();
     }
     assert_eq!(names(dir), ["00000000000000000002.snapshot", "00000000000000000300.snapshot", "notes.txt"]);
 }
@@ -63,9 +63,9 @@ fn the_last_two_are_kept_and_leftovers_of_a_crash_are_removed() {
 fn a_snapshot_of_a_ledger_that_was_put_back_does_not_outlive_the_next_one() {
     let temp = crate::temp::dir();
     for size in [100, 200] {
-        write(temp.path(), size, records(2)).unwrap();
+        write(temp.path(), size, records(2), || true).unwrap();
     }
-    write(temp.path(), 50, records(3)).unwrap();
+    write(temp.path(), 50, records(3), || true).unwrap();
     assert_eq!(newest(temp.path()).0, Some((50, records(3))));
     assert_eq!(names(temp.path()).len(), 1);
 }
@@ -73,8 +73,8 @@ fn a_snapshot_of_a_ledger_that_was_put_back_does_not_outlive_the_next_one() {
 #[test]
 fn a_snapshot_cut_off_at_any_byte_falls_back_to_the_one_before() {
     let temp = crate::temp::dir();
-    write(temp.path(), 1, records(1)).unwrap();
-    write(temp.path(), 2, records(3)).unwrap();
+    write(temp.path(), 1, records(1), || true).unwrap();
+    write(temp.path(), 2, records(3), || true).unwrap();
     let newer = path(temp.path(), 2);
     let whole = fs::read(&newer).unwrap();
     for bytes in 0..whole.len() {
@@ -88,7 +88,7 @@ fn a_snapshot_cut_off_at_any_byte_falls_back_to_the_one_before() {
 #[test]
 fn a_snapshot_with_any_bit_altered_or_a_part_missing_or_more_is_not_used() {
     let temp = crate::temp::dir();
-    write(temp.path(), 2, records(3)).unwrap();
+    write(temp.path(), 2, records(3), || true).unwrap();
     let path = path(temp.path(), 2);
     let whole = fs::read(&path).unwrap();
     for bit in 0..whole.len() * 8 {
@@ -115,7 +115,7 @@ fn a_snapshot_with_any_bit_altered_or_a_part_missing_or_more_is_not_used() {
 fn what_is_wrong_is_told() {
     let temp = crate::temp::dir();
     let dir = temp.path();
-    write(dir, 7, records(2)).unwrap();
+    write(dir, 7, records(2), || true).unwrap();
     let good = fs::read(path(dir, 7)).unwrap();
 
     // A record of another version, in a file that is otherwise whole.
@@ -145,8 +145,23 @@ fn a_record_that_cannot_be_written_changes_nothing() {
         }
     }
     let temp = crate::temp::dir();
-    write(temp.path(), 1, records(1)).unwrap();
-    let error = write(temp.path(), 2, [Unwritable]).unwrap_err();
+    write(temp.path(), 1, records(1), || true).unwrap();
+    let error = write(temp.path(), 2, [Unwritable], || true).unwrap_err();
     assert!(matches!(error, WriteSnapshotError::Record { index: 0, .. }));
+    assert_eq!(names(temp.path()), ["00000000000000000001.snapshot"]);
+}
+
+#[test]
+fn a_snapshot_that_is_ahead_of_the_ledger_is_not_written() {
+    let temp = crate::temp::dir();
+    write(temp.path(), 1, records(1), || true).unwrap();
+    let taken = std::cell::Cell::new(0);
+    let counted = records(3).into_iter().inspect(|_| taken.set(taken.get() + 1));
+    let on_record = || {
+        assert_eq!((taken.get(), names(temp.path()).len()), (3, 2), "asked last, and before it has its name");
+        false
+    };
+    let error = write(temp.path(), 2, counted, on_record).unwrap_err();
+    assert!(matches!(error, WriteSnapshotError::AheadOfLedger));
     assert_eq!(names(temp.path()), ["00000000000000000001.snapshot"]);
 }
