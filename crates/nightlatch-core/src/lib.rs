@@ -19,6 +19,7 @@ mod activity;
 mod credential;
 mod deadline;
 mod decide;
+mod listed;
 mod policy;
 mod reason;
 mod register;

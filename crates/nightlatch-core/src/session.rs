@@ -76,22 +76,21 @@ impl fmt::Debug for Subject {
     }
 }
 
-/// What kind of subject a session serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Kind {
-    /// Somebody.
-    #[default]
-    Person,
-    /// A program with standing of its own.
-    Service,
-    /// A program that acts for a person.
-    Agent,
+crate::listed! {
+    /// What kind of subject a session serves.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+    pub enum Kind {
+        /// Somebody.
+        #[default]
+        Person,
+        /// A program with standing of its own.
+        Service,
+        /// A program that acts for a person.
+        Agent,
+    }
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Kind; 3] = [Kind::Person, Kind::Service, Kind::Agent];
-
     /// The word used in the ledger and the API.
     #[must_use]
     pub const fn code(self) -> &'static str {

@@ -32,6 +32,8 @@ const GENERATION_AT: u32 = TIME_BITS + REASON_BITS;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 const REASON_MASK: u64 = ((1 << REASON_BITS) - 1) << REASON_AT;
 
+const _: () = assert!(EndReason::ALL.len() < 1 << REASON_BITS, "a reason must fit its bits, and 0 is none");
+
 impl Generation {
     /// The generation with this number, modulo 2^18.
     #[must_use]
@@ -85,7 +87,8 @@ impl Word {
 
     /// Why the session ended, if it did.
     ///
-    /// A number that no reason has (a damaged word) reads as an end by clock fault: when blind, refuse.
+    /// A number that no reason has reads as an end by clock fault. Such a word is damaged, or was written by a later version: either way somebody ended
+    /// it or nobody can say, and refusing is the only answer that revives nothing. Why it really ended is in the ledger, whose readers take no unknown reason.
     #[must_use]
     pub const fn end(self) -> Option<EndReason> {
         let number = (self.0 & REASON_MASK) >> REASON_AT;

@@ -8,7 +8,7 @@ use crate::{
     kept::{Kept, Names, SessionRecord},
     session::Terms,
 };
-use nightlatch_core::{CredentialHash, EndReason, Generation, Register, RuleId, SessionId, Span, Time, Word};
+use nightlatch_core::{CredentialHash, Generation, Register, RuleId, SessionId, Span, Time, Word};
 use nightlatch_store::Pseudonym;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -126,7 +126,7 @@ impl<'a> Found<'a> {
                 let known = self.started(&start)?;
                 self.insert(start.id()?, known);
             }
-            Entry::SessionEnded(ended) => self.end(index, &ended),
+            Entry::SessionEnded(ended) => self.end(index, &ended)?,
             Entry::LimitsLowered { session, idle_ms, idle_rule, hard_end, hard_end_rule, .. } => {
                 let (idle_rule, hard_end_rule) = (self.rule(&idle_rule), self.rule(&hard_end_rule));
                 let idle = Register::idle(Span::from_millis(idle_ms), idle_rule);
@@ -228,14 +228,16 @@ impl<'a> Found<'a> {
         self.known.get_mut(place).map(|(_, known)| known)
     }
 
-    fn end(&mut self, index: u64, ended: &SessionEnded) {
+    /// An end for a reason that is not known here is of a later version. Any other reason in its place would be false on every page that is made of it.
+    fn end(&mut self, index: u64, ended: &SessionEnded) -> Result<(), EntryError> {
+        let reason = ended.reason.parse().map_err(|()| EntryError::Field("reason"))?;
         // One that is not known was forgotten before the snapshot.
-        let Some(known) = self.named(&ended.session) else { return };
-        let reason = ended.reason.parse().unwrap_or(EndReason::ClockFault);
+        let Some(known) = self.named(&ended.session) else { return Ok(()) };
         known.word = known.word.touched(Time::from_millis(ended.last_activity)).unwrap_or(known.word);
         known.word = known.word.ended(reason).unwrap_or(known.word);
         known.ended_at = Some(Time::from_millis(ended.ended_at));
         known.end_entry = Some(index);
+        Ok(())
     }
 
     /// Takes in a block that stood when the snapshot was taken.

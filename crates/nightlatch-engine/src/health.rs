@@ -21,27 +21,29 @@ use crate::engine::Authority;
 use nightlatch_core::Time;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-/// What can fail by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// Entries do not reach the disk.
-    Ledger,
-    /// There is room on the disk for nothing but the ends of the sessions that live.
-    Room,
-    /// Last activity is not written.
-    Activity,
-    /// The time reservation is not written.
-    Time,
-    /// Who is behind a new pseudonym cannot be remembered.
-    People,
-    /// The table is not written down; a start reads more of the ledger.
-    Snapshot,
-    /// Checkpoints are not signed or kept.
-    Checkpoint,
-    /// A round of upkeep does not come to its end: a disk that hangs.
-    Upkeep,
-    /// The thread that ends sessions does not run.
-    Timekeeper,
+nightlatch_core::listed! {
+    /// What can fail by itself.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Part {
+        /// Entries do not reach the disk.
+        Ledger,
+        /// There is room on the disk for nothing but the ends of the sessions that live.
+        Room,
+        /// Last activity is not written.
+        Activity,
+        /// The time reservation is not written.
+        Time,
+        /// Who is behind a new pseudonym cannot be remembered.
+        People,
+        /// The table is not written down; a start reads more of the ledger.
+        Snapshot,
+        /// Checkpoints are not signed or kept.
+        Checkpoint,
+        /// A round of upkeep does not come to its end: a disk that hangs.
+        Upkeep,
+        /// The thread that ends sessions does not run.
+        Timekeeper,
+    }
 }
 
 /// What a fault stops.
@@ -56,19 +58,6 @@ pub enum Stops {
 }
 
 impl Part {
-    /// Every part.
-    pub const ALL: [Part; 9] = [
-        Part::Ledger,
-        Part::Room,
-        Part::Activity,
-        Part::Time,
-        Part::People,
-        Part::Snapshot,
-        Part::Checkpoint,
-        Part::Upkeep,
-        Part::Timekeeper,
-    ];
-
     /// The word used in metrics, logs and answers.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -182,17 +171,17 @@ const TIMEKEEPER_STALLS_ROUNDS: u64 = 10;
 
 impl Faults {
     fn since(&self, part: Part) -> Option<u64> {
-        Some(self.since[part as usize].load(SeqCst)).filter(|since| *since > 0)
+        Some(self.since[part.place()].load(SeqCst)).filter(|since| *since > 0)
     }
 
     /// How often a part began to be at fault.
     pub(crate) fn times(&self, part: Part) -> u64 {
-        self.times[part as usize].load(SeqCst)
+        self.times[part.place()].load(SeqCst)
     }
 
     /// It has failed since then. True if that is to be said.
     fn begins(&self, part: Part, since_nanos: u64, now_nanos: u64) -> bool {
-        let index = part as usize;
+        let index = part.place();
         if self.since[index].compare_exchange(0, since_nanos.max(1), SeqCst, SeqCst).is_ok() {
             self.times[index].fetch_add(1, SeqCst);
             self.said[index].store(now_nanos, SeqCst);
@@ -205,7 +194,7 @@ impl Faults {
 
     /// It works. How long it did not, in nanoseconds, if this is the first time again.
     fn ends(&self, part: Part, now_nanos: u64) -> Option<u64> {
-        let index = part as usize;
+        let index = part.place();
         if self.since[index].load(SeqCst) == 0 {
             return None;
         }

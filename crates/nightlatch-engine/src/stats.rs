@@ -11,34 +11,26 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub const LATENESS_BOUNDS_US: [u64; 12] =
     [250, 500, 1_000, 2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 10_000_000];
 
-/// What was open: the channels that are told apart in entries, metrics and the demo's summary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Channel {
-    /// A request whose answer had not begun.
-    Request,
-    /// A response body.
-    Download,
-    /// A request body.
-    Upload,
-    /// A stream of server-sent events.
-    Sse,
-    /// A WebSocket.
-    WebSocket,
-    /// Bytes of another protocol that a request switched to.
-    Upgrade,
+nightlatch_core::listed! {
+    /// What was open: the channels that are told apart in entries, metrics and the demo's summary.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Channel {
+        /// A request whose answer had not begun.
+        Request,
+        /// A response body.
+        Download,
+        /// A request body.
+        Upload,
+        /// A stream of server-sent events.
+        Sse,
+        /// A WebSocket.
+        WebSocket,
+        /// Bytes of another protocol that a request switched to.
+        Upgrade,
+    }
 }
 
 impl Channel {
-    /// Every channel.
-    pub const ALL: [Channel; 6] = [
-        Channel::Request,
-        Channel::Download,
-        Channel::Upload,
-        Channel::Sse,
-        Channel::WebSocket,
-        Channel::Upgrade,
-    ];
-
     /// The word used in the ledger and in metrics.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -145,28 +137,28 @@ impl Stats {
     }
 
     pub(crate) fn count_refused(&self, reason: EndReason) {
-        self.refused[reason as usize - 1].fetch_add(1, Relaxed);
+        self.refused[reason.place()].fetch_add(1, Relaxed);
     }
 
     pub(crate) fn count_ended(&self, reason: EndReason) {
-        self.ended[reason as usize - 1].fetch_add(1, Relaxed);
+        self.ended[reason.place()].fetch_add(1, Relaxed);
     }
 
     /// Checks refused because the session had ended for `reason`.
     #[must_use]
     pub fn refused(&self, reason: EndReason) -> u64 {
-        self.refused[reason as usize - 1].load(Relaxed)
+        self.refused[reason.place()].load(Relaxed)
     }
 
     /// Sessions that ended for `reason`.
     #[must_use]
     pub fn ended(&self, reason: EndReason) -> u64 {
-        self.ended[reason as usize - 1].load(Relaxed)
+        self.ended[reason.place()].load(Relaxed)
     }
 
     /// How late what was open on `channel` was cut.
     #[must_use]
     pub fn cuts(&self, channel: Channel) -> &Lateness {
-        &self.cuts[channel as usize]
+        &self.cuts[channel.place()]
     }
 }

@@ -17,43 +17,32 @@ use std::{
 /// How long nothing is said of an application that goes on failing in the same way.
 const SAID_EVERY: Span = Span::from_secs(10);
 
-/// A way in which an application fails a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Its address takes no connections.
-    Refused,
-    /// There is no way to it: no such name, no such socket file, no route.
-    Unreachable,
-    /// It did not accept a connection within [`connect_within`](crate::Limits::connect_within).
-    ConnectTimeout,
-    /// It had the whole request and did not begin an answer within [`answer_within`](crate::Limits::answer_within).
-    TooSlow,
-    /// It closed the connection before it had answered.
-    ConnectionLost,
-    /// It answered what is not HTTP.
-    BadAnswer,
-    /// Where its answer ends can be read in two ways.
-    AmbiguousAnswer,
-    /// It authenticates the connection in a way that cannot be gone on with.
-    ConnectionAuthentication,
-    /// It broke off in the middle of its answer, and the client's connection broke with it.
-    AnswerBrokenOff,
+nightlatch_core::listed! {
+    /// A way in which an application fails a request.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Failure {
+        /// Its address takes no connections.
+        Refused,
+        /// There is no way to it: no such name, no such socket file, no route.
+        Unreachable,
+        /// It did not accept a connection within [`connect_within`](crate::Limits::connect_within).
+        ConnectTimeout,
+        /// It had the whole request and did not begin an answer within [`answer_within`](crate::Limits::answer_within).
+        TooSlow,
+        /// It closed the connection before it had answered.
+        ConnectionLost,
+        /// It answered what is not HTTP.
+        BadAnswer,
+        /// Where its answer ends can be read in two ways.
+        AmbiguousAnswer,
+        /// It authenticates the connection in a way that cannot be gone on with.
+        ConnectionAuthentication,
+        /// It broke off in the middle of its answer, and the client's connection broke with it.
+        AnswerBrokenOff,
+    }
 }
 
 impl Failure {
-    /// Every way.
-    pub const ALL: [Failure; 9] = [
-        Failure::Refused,
-        Failure::Unreachable,
-        Failure::ConnectTimeout,
-        Failure::TooSlow,
-        Failure::ConnectionLost,
-        Failure::BadAnswer,
-        Failure::AmbiguousAnswer,
-        Failure::ConnectionAuthentication,
-        Failure::AnswerBrokenOff,
-    ];
-
     /// Its word in log and metrics.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -100,13 +89,13 @@ struct Kind {
 impl Failures {
     /// One more, that nobody is told of here.
     pub(crate) fn count(&self, failure: Failure) {
-        self.0[failure as usize].count.fetch_add(1, Relaxed);
+        self.0[failure.place()].count.fetch_add(1, Relaxed);
     }
 
     /// One more, and a line about it unless there was one lately.
     pub(crate) fn say(&self, failure: Failure, app: &str, error: &dyn fmt::Display, now: Time) {
         self.count(failure);
-        let said = self.0[failure as usize].line.lock().unwrap_or_else(PoisonError::into_inner).say(now);
+        let said = self.0[failure.place()].line.lock().unwrap_or_else(PoisonError::into_inner).say(now);
         if let Some(left_out) = said {
             let kind = failure.code();
             tracing::warn!(app, kind, left_out, %error, "the application gave no answer");
@@ -115,7 +104,7 @@ impl Failures {
 
     /// How many there were.
     pub(crate) fn so_far(&self, failure: Failure) -> u64 {
-        self.0[failure as usize].count.load(Relaxed)
+        self.0[failure.place()].count.load(Relaxed)
     }
 }
 
@@ -138,40 +127,30 @@ impl Seldom {
     }
 }
 
-/// A limit that ends what a client does, by its key in `[limits]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CutOff {
-    /// Its TLS handshake took too long.
-    Handshake,
-    /// Its address has all the connections it may have.
-    Share,
-    /// As many requests as there may be have a connection to an application.
-    Places,
-    /// The body it sends trickles.
-    SlowBody,
-    /// The body it sends is too large.
-    LargeBody,
-    /// It takes nothing of what it is sent.
-    TakesNothing,
-    /// It gave up too many streams before they were answered.
-    Abandoned,
-    /// It sent too many frames about the connection.
-    ControlFrames,
+nightlatch_core::listed! {
+    /// A limit that ends what a client does, by its key in `[limits]`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum CutOff {
+        /// Its TLS handshake took too long.
+        Handshake,
+        /// Its address has all the connections it may have.
+        Share,
+        /// As many requests as there may be have a connection to an application.
+        Places,
+        /// The body it sends trickles.
+        SlowBody,
+        /// The body it sends is too large.
+        LargeBody,
+        /// It takes nothing of what it is sent.
+        TakesNothing,
+        /// It gave up too many streams before they were answered.
+        Abandoned,
+        /// It sent too many frames about the connection.
+        ControlFrames,
+    }
 }
 
 impl CutOff {
-    /// Every one.
-    pub const ALL: [CutOff; 8] = [
-        CutOff::Handshake,
-        CutOff::Share,
-        CutOff::Places,
-        CutOff::SlowBody,
-        CutOff::LargeBody,
-        CutOff::TakesNothing,
-        CutOff::Abandoned,
-        CutOff::ControlFrames,
-    ];
-
     /// The key in `[limits]` that sets it.
     #[must_use]
     pub fn key(self) -> &'static str {
@@ -195,12 +174,12 @@ pub(crate) struct CutOffs([AtomicU64; CutOff::ALL.len()]);
 impl CutOffs {
     /// One more.
     pub(crate) fn count(&self, limit: CutOff) {
-        self.0[limit as usize].fetch_add(1, Relaxed);
+        self.0[limit.place()].fetch_add(1, Relaxed);
     }
 
     /// How many there were.
     pub(crate) fn so_far(&self, limit: CutOff) -> u64 {
-        self.0[limit as usize].load(Relaxed)
+        self.0[limit.place()].load(Relaxed)
     }
 }
 
@@ -230,14 +209,16 @@ mod tests {
     #[test]
     fn every_kind_has_a_word_and_a_count_of_its_own() {
         let failures = Failures::default();
-        for (nth, failure) in Failure::ALL.into_iter().enumerate() {
-            assert_eq!(failure as usize, nth, "{failure:?}");
+        for failure in Failure::ALL {
             assert_eq!(failures.so_far(failure), 0, "{failure:?}");
             failures.count(failure);
             assert_eq!(failures.so_far(failure), 1);
         }
-        for (nth, limit) in CutOff::ALL.into_iter().enumerate() {
-            assert_eq!(limit as usize, nth, "{limit:?}");
+        let limits = CutOffs::default();
+        for limit in CutOff::ALL {
+            assert_eq!(limits.so_far(limit), 0, "{limit:?}");
+            limits.count(limit);
+            assert_eq!(limits.so_far(limit), 1);
         }
     }
 }

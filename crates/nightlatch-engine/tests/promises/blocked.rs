@@ -3,7 +3,6 @@
 use crate::common::*;
 use nightlatch_core::{EndReason, Subject};
 use nightlatch_engine::{BlockOrder, BlockRecord, Engine, Entry, StartError};
-use nightlatch_ledger::{Ledger, Options, Signer};
 use std::sync::{
     Barrier,
     atomic::{AtomicBool, Ordering::SeqCst},
@@ -176,17 +175,6 @@ fn never_revived_a_crash_between_the_block_and_its_ends_finds_them() {
         assert_eq!((end.reason.as_str(), end.ended_at, end.while_down), ("blocked", BEGIN + 5_000, true));
         assert_eq!(engine.start(request("ada")).is_ok(), lifted);
     }
-}
-
-fn append_by_hand(house: &House, node: &str, entries: &[Entry]) {
-    let dir = house.folder.path();
-    let signer = Signer::load(&dir.join("keys/ledger.key"), &format!("nightlatch.local/{node}")).unwrap();
-    let options = Options { segment_bytes: house.segment_bytes };
-    let (ledger, _) = Ledger::open(&dir.join("ledger"), options, signer).unwrap();
-    for entry in entries {
-        ledger.append(&entry.to_bytes()).unwrap();
-    }
-    ledger.commit().unwrap();
 }
 
 /// One whose deadline had come before the block ended by that.

@@ -5,7 +5,7 @@ use nightlatch_engine::{
     Admission, EndOrder, Engine, Entry, ManualTime, OpenError, Permit, Recovery, Refusal, Session,
     SessionEnded, Start, Tighter, Token,
 };
-use nightlatch_ledger::{Disk, Options, OsDisk};
+use nightlatch_ledger::{Disk, Ledger, Options, OsDisk, Signer};
 use std::{
     fs::File,
     future::Future,
@@ -168,6 +168,18 @@ pub(crate) fn at(offset: u64) -> Time {
 pub(crate) fn entries(engine: &Engine) -> Vec<Entry> {
     let entries = engine.ledger().iter_from(0);
     entries.map(|entry| Entry::from_bytes(&entry.unwrap().payload).unwrap()).collect()
+}
+
+/// Puts entries into the ledger of a house where nobody is, as another program might have.
+pub(crate) fn append_by_hand(house: &House, node: &str, entries: &[Entry]) {
+    let dir = house.folder.path();
+    let signer = Signer::load(&dir.join("keys/ledger.key"), &format!("nightlatch.local/{node}")).unwrap();
+    let options = Options { segment_bytes: house.segment_bytes };
+    let (ledger, _) = Ledger::open(&dir.join("ledger"), options, signer).unwrap();
+    for entry in entries {
+        ledger.append(&entry.to_bytes()).unwrap();
+    }
+    ledger.commit().unwrap();
 }
 
 /// Every entry about a session.

@@ -2,7 +2,9 @@
 
 use crate::common::*;
 use nightlatch_core::{Activity, EndReason};
-use nightlatch_engine::{Admission, ClockFault, Engine, Entry, OpenError, StartError, TimeSource, hash};
+use nightlatch_engine::{
+    Admission, ClockFault, Engine, Entry, OpenError, SessionEnded, StartError, TimeSource, hash,
+};
 use std::{fs, sync::atomic::Ordering::SeqCst};
 
 #[test]
@@ -235,4 +237,23 @@ fn fail_closed_a_stop_that_could_not_write_its_last_entries_is_not_clean() {
         drop(engine);
         assert_eq!(house.try_open().unwrap().1.clean, clean);
     }
+}
+
+/// A later version has more words. Half understood, they would be told wrongly on every page that is made of the record.
+#[test]
+fn fail_closed_an_end_for_a_reason_of_a_later_version_is_not_read_as_another() {
+    let house = House::new();
+    let engine = house.open();
+    let (id, node) = (sign_in(&engine, "ada").0.facts.id, engine.node().to_owned());
+    revoke(&engine, &engine.session(id).unwrap());
+    engine.commit().unwrap();
+    let end = end_entry(&engine, id);
+    drop(engine);
+    append_by_hand(
+        &house,
+        &node,
+        &[Entry::SessionEnded(SessionEnded { reason: "left_the_desk".into(), ..end })],
+    );
+    let said = house.try_open().map(drop).unwrap_err().to_string();
+    assert!(said.contains("field `reason`"), "{said}");
 }

@@ -8,17 +8,19 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-/// In which way a witness was not had, where that is no evidence of anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// No answer.
-    Unreachable,
-    /// It does not know this ledger, or knows it by another key.
-    Stranger,
-    /// An answer that is none of a witness, or whose signature does not hold.
-    Answer,
-    /// Files on our side.
-    Ledger,
+nightlatch_core::listed! {
+    /// In which way a witness was not had, where that is no evidence of anything.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Failure {
+        /// No answer.
+        Unreachable,
+        /// It does not know this ledger, or knows it by another key.
+        Stranger,
+        /// An answer that is none of a witness, or whose signature does not hold.
+        Answer,
+        /// Files on our side.
+        Ledger,
+    }
 }
 
 /// What is known of one witness.
@@ -43,10 +45,6 @@ pub(crate) fn standings() -> Vec<Arc<Standing>> {
 // === impl Failure ===
 
 impl Failure {
-    /// Every one, in the order of their numbers.
-    pub(crate) const ALL: [Failure; 4] =
-        [Failure::Unreachable, Failure::Stranger, Failure::Answer, Failure::Ledger];
-
     /// The word for it in metrics and log.
     pub(crate) fn code(self) -> &'static str {
         match self {
@@ -88,7 +86,7 @@ impl Standing {
                 self.contradicted.fetch_add(1, Relaxed);
             }
             Err(Refusal::Failed(failure, _)) => {
-                self.failures[*failure as usize].fetch_add(1, Relaxed);
+                self.failures[failure.place()].fetch_add(1, Relaxed);
             }
         }
     }
@@ -110,6 +108,6 @@ impl Standing {
 
     /// How often it was not had in this way.
     pub(crate) fn failures(&self, failure: Failure) -> u64 {
-        self.failures[failure as usize].load(Relaxed)
+        self.failures[failure.place()].load(Relaxed)
     }
 }
