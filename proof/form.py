@@ -6,7 +6,7 @@ import re
 from notes import Wrong
 
 KINDS = {
-    "session_started": "session subject kind cause started last_activity policy idle_ms idle_rule hard_end hard_end_rule warning_ms credential",
+    "session_started": "session subject kind cause started last_activity policy idle_ms idle_rule hard_end hard_end_rule warning_ms credential slot generation",
     "session_ended": "session subject reason by ended_at deadline last_activity policy passive open",
     "cut": "session subject reason channel route point how ended_at lateness_us",
     "refused_after_end": "session point",
@@ -24,7 +24,7 @@ KINDS = {
 }
 _NUMBERS = set(
     "at started last_activity policy idle_ms hard_end warning_ms ended_at deadline passive open lateness_us by_ms count taken_at entries "
-    "live version_number absolute_ms".split()
+    "live version_number absolute_ms slot generation".split()
 )
 _TEXTS = set(
     "what session subject reason kind cause by channel route point how idle_rule hard_end_rule credential direction version".split()

@@ -278,6 +278,18 @@ mod tests {
         }
     }
 
+    /// `docs/guide/what-your-users-see.md` shows people what their users will read, word by word.
+    #[test]
+    fn the_guide_has_the_words_of_every_reason() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide/what-your-users-see.md");
+        let guide = std::fs::read_to_string(path).unwrap();
+        for reason in EndReason::ALL {
+            let Words { title, sentence } = Notice::new(reason, IDLE, ABSOLUTE, Some(session())).words;
+            let row = format!("| `{reason}` | {title} {sentence} |");
+            assert!(guide.lines().any(|line| line == row), "the guide has no line {row}");
+        }
+    }
+
     #[test]
     fn a_reference_has_no_digit_that_could_be_another() {
         for first in 0..=u8::MAX {
