@@ -17,7 +17,7 @@
 //! A fault is said when it begins, once a minute while it stands, and when it is over. All of it mends itself: whatever failed is tried
 //! again, at the latest in the next round of upkeep.
 
-use crate::engine::Authority;
+use crate::{engine::Authority, reasons::reasons};
 use nightlatch_core::Time;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -366,19 +366,4 @@ impl Authority {
 fn say(part: Part, error: &dyn std::error::Error) {
     let why = reasons(error);
     tracing::error!(part = part.code(), why, runbook = part.runbook(), "{}", part.means());
-}
-
-/// An error and what is behind it, on one line.
-fn reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut behind = error.source();
-    while let Some(error) = behind {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        behind = error.source();
-    }
-    text
 }

@@ -10,16 +10,8 @@ pub const REASON_BYTES_MAX: usize = 123;
 pub struct CloseCode(u16);
 
 impl CloseCode {
-    /// The gateway is going away.
-    pub const GOING_AWAY: Self = Self(1001);
-    /// A frame could not be understood.
-    pub const PROTOCOL_ERROR: Self = Self(1002);
-    /// Something inside the gateway failed.
-    pub const INTERNAL_ERROR: Self = Self(1011);
     /// The gateway restarts; come back in a moment (IANA: Service Restart).
     pub const SERVICE_RESTART: Self = Self(1012);
-    /// A fresher sign-in is needed (IANA: Unauthorized).
-    pub const UNAUTHORIZED: Self = Self(3000);
     /// The session is over (IANA: Timeout).
     pub const TIMEOUT: Self = Self(3008);
 
@@ -78,7 +70,7 @@ mod tests {
             ("\u{1f512}".repeat(40), 120),
         ] {
             for mask in [None, Some([9; 4])] {
-                let frame = close_frame(CloseCode::GOING_AWAY, &reason, mask);
+                let frame = close_frame(CloseCode::SERVICE_RESTART, &reason, mask);
                 assert_eq!(frame.len(), 4 + kept + mask.map_or(0, |_| 4));
                 let mut tracker = FrameTracker::default();
                 let seen = tracker.feed(&frame).unwrap();

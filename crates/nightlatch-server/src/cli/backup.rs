@@ -8,7 +8,7 @@ use crate::{
     },
     words::instant_ms,
 };
-use nightlatch_engine::{OsTime, TimeSource as _};
+use nightlatch_engine::{OsTime, TimeSource as _, reasons};
 use nightlatch_store::OpenDataDirError;
 use serde_json::json;
 use std::path::Path;
@@ -75,7 +75,7 @@ pub(super) fn put_back(out: Out, from: &Path, data: &Path, replace: bool) -> Don
 }
 
 fn stop(error: &BackupError) -> Stop {
-    let said = with_reasons(error);
+    let said = reasons(error);
     match error {
         BackupError::NoData(_)
         | BackupError::NotEmpty(_)
@@ -87,7 +87,7 @@ fn stop(error: &BackupError) -> Stop {
 }
 
 fn refused(error: &RestoreError) -> Stop {
-    let said = with_reasons(error);
+    let said = reasons(error);
     match error {
         RestoreError::Backup(error) => stop(error),
         RestoreError::InPlace(_) => Stop::Usage(said),
@@ -97,19 +97,4 @@ fn refused(error: &RestoreError) -> Stop {
         }
         _ => Stop::Unreachable(said),
     }
-}
-
-/// An error and what is behind it.
-fn with_reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut behind = error.source();
-    while let Some(error) = behind {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        behind = error.source();
-    }
-    text
 }

@@ -87,7 +87,7 @@ review_by = 2027-01-31
 connections = 5000
 handshake_within = "10s"
 head = "32KiB"
-head_fields = 100
+head_fields = 200
 head_within = "30s"
 connect_within = "2s"
 idle_upstream_connections = 64
@@ -206,7 +206,7 @@ fn a_full_file_means_what_it_says() {
             connections: Some(5000),
             handshake_within: Millis(10_000),
             head: Bytes(32 << 10),
-            head_fields: 100,
+            head_fields: 200,
             head_within: Millis(30_000),
             connections_per_address: Some(50),
             body_within: Millis(20_000),

@@ -768,7 +768,7 @@ fn limits() {
     );
     check(
         FULL,
-        "head_fields = 100",
+        "head_fields = 200",
         "head_fields = -1",
         &[
             "57:15 out-of-bounds | `head_fields` is -1, which is not from 32 to 1000 | for example: `head_fields = 100`",
