@@ -65,6 +65,10 @@ def main():
     except Wrong as wrong:
         print("verify: a key cannot be used: %s" % wrong, file=sys.stderr)
         return 2
+    if is_not_exported(options.export):
+        words = "`%s` is the record as the server keeps it: write an export of it (`nightlatch ledger export --dir DATA --to FOLDER`), and give me that folder"
+        print("verify: " + words % options.export, file=sys.stderr)
+        return 2
     report = Report()
     check(report, options, key, witnesses)
     print(as_json(report, key) if options.json else as_text(report, key))
@@ -81,6 +85,13 @@ def arguments():
     parser.add_argument("--slack", type=int, default=2000, metavar="MS", help="how far entries of the same moment may be out of order (%(default)s)")
     parser.add_argument("--json", action="store_true", help="for programs")
     return parser.parse_args()
+
+
+def is_not_exported(folder):
+    """A data directory, or the ledger in one: segments, and no tiles."""
+    inside = [os.path.join(folder, "ledger"), folder]
+    segments = [name for place in inside if os.path.isdir(place) for name in os.listdir(place) if name.endswith(".segment")]
+    return bool(segments) and not os.path.isdir(os.path.join(folder, "tile"))
 
 
 def check(report, options, key, witnesses):

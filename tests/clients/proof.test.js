@@ -163,9 +163,12 @@ describe("proof", () => {
     }
   });
 
-  test("another's key, no export, and a key that was mistyped", async () => {
-    const key = await keyOf(path.dirname(path.dirname(at.secret)));
+  test("another's key, no export, the server's own files, and a key that was mistyped", async () => {
+    const data = path.dirname(path.dirname(at.secret));
+    const key = await keyOf(data);
     const rows = [
+      { key, dir: data, code: 2, says: "nightlatch ledger export" },
+      { key, dir: path.join(data, "ledger"), code: 2, says: "nightlatch ledger export" },
       { key: keyOfAnother(key.split("+")[0]), dir: at.exported, code: 1 },
       { key, dir: path.join(dir, "nowhere"), code: 3 },
       { key: key.slice(0, -2), dir: at.exported, code: 2 },
@@ -173,8 +176,9 @@ describe("proof", () => {
     for (const row of rows) {
       const other = path.join(dir, "other.vkey");
       await writeFile(other, `${row.key}\n`);
-      const { code, stdout } = await run("python3", [path.join(PROOF, "verify.py"), row.dir, "--key", other]);
+      const { code, stdout, stderr } = await run("python3", [path.join(PROOF, "verify.py"), row.dir, "--key", other]);
       assert.equal(code, row.code, stdout);
+      assert.ok(stderr.includes(row.says ?? ""), stderr);
     }
   });
 

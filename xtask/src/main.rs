@@ -73,7 +73,8 @@ fn demo(arguments: &[String]) -> Result<(), String> {
     run::cargo(&["build", "--package", "nightlatch-server"])?;
     let mut line = vec!["run", "--quiet", "--package", "nightlatch-server", "--", "demo"];
     line.extend(arguments.iter().map(String::as_str));
-    run::cargo(&line)
+    // From here on this process is the program, so that whoever stops it stops that: the demo's folder is removed, and no port stays taken.
+    Err(run::become_cargo(&line))
 }
 
 /// Everything that needs no running program.

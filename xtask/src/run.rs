@@ -1,6 +1,7 @@
 //! Running other programs in the root of the checkout, and saying so.
 
 use std::{
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -14,6 +15,18 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     run(Command::new(cargo).args(arguments))
+}
+
+/// Runs `cargo` in the place of this process, which keeps its number and gets its signals; `cargo run` does the same with the program it built.
+/// Comes back only if it could not be started, with the reason.
+pub(crate) fn become_cargo(arguments: &[&str]) -> String {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut command = Command::new(cargo);
+    command.args(arguments).current_dir(root());
+    let line = said(&command);
+    println!("$ {line}");
+    let error = command.exec();
+    format!("`{line}` could not be started: {error}")
 }
 
 /// Runs `cargo` in another tree, which builds in a folder of its own: quickly, and without a word about style.
@@ -54,11 +67,16 @@ fn run(command: &mut Command) -> Result<(), String> {
     if command.get_current_dir().is_none() {
         command.current_dir(root());
     }
-    let line = format!("{command:?}").replace('"', "");
+    let line = said(command);
     println!("$ {line}");
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{line}` ended with {status}")),
         Err(error) => Err(format!("`{line}` could not be started: {error}")),
     }
+}
+
+/// A command as it would be typed.
+fn said(command: &Command) -> String {
+    format!("{command:?}").replace('"', "")
 }

@@ -5,9 +5,9 @@
 
 use rustix::fs::OFlags;
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -34,11 +34,16 @@ pub(crate) fn read_regular(path: &Path, most: u64) -> io::Result<String> {
     Ok(text)
 }
 
+/// The permissions of a file that every user of this machine may open; none if they may not, or if it cannot be looked at.
+pub(crate) fn open_to_everybody(path: &Path) -> Option<u32> {
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o007 != 0).then_some(mode)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use rustix::fs::{CWD, FileType, mknodat};
-    use std::fs;
 
     #[test]
     fn files_are_read_and_nothing_else_is_waited_for() {

@@ -40,7 +40,8 @@ pub(crate) fn run(args: &ServeArgs) -> Done {
 /// Reads a configuration and its secrets, and says everything that is wrong with them. Paths in it are relative to where
 /// `file` stands.
 pub(crate) fn load(text: &str, file: &Path) -> Result<(Config, Vec<LoadedKey>), Stop> {
-    let reading = config::read(text, file);
+    let mut reading = config::read(text, file);
+    reading.findings.list.extend(reading.config.iter().flat_map(Config::open_secrets));
     if !reading.findings.list.is_empty() {
         eprint!("{}", reading.findings.render(false));
     }

@@ -14,11 +14,9 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use rustls_pki_types::{
-    CertificateDer, PrivateKeyDer, ServerName,
-    pem::{self, PemObject},
-};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock,
@@ -30,7 +28,17 @@ use tokio_rustls::TlsAcceptor;
 /// Why the certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
-    /// A file cannot be read, or does not hold what it should.
+    /// A file cannot be read.
+    #[error("`{key}` in `listen.tls`: {}", unread(path, source))]
+    Unread {
+        /// The key of the configuration that names it.
+        key: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What is in the way.
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
     #[error("`{key}` in `listen.tls`: `{}` holds no usable PEM: {source}", path.display())]
     Pem {
         /// The key of the configuration that names it.
@@ -89,6 +97,17 @@ pub(crate) fn client(ca_file: Option<&Path>) -> Result<ClientConfig, Authorities
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| wrong(error.to_string()))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn unread(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "`{path}` is not there: put the file there, or name where it is (from the configuration file, if not from `/`)"
+        ),
+        io::ErrorKind::PermissionDenied => format!("`{path}` may not be read by this user: {error}"),
+        _ => format!("`{path}` cannot be read: {error}"),
+    }
 }
 
 /// How often certificates were read again by this run.
@@ -168,7 +187,8 @@ fn load(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, Tls
         move |source| TlsError::Pem { key, path, source }
     };
     let text = |key, path: &PathBuf| {
-        read_regular(path, PEM_BYTES_MOST).map_err(pem::Error::Io).map_err(wrong(key, path))
+        let unread = |source| TlsError::Unread { key, path: path.clone(), source };
+        read_regular(path, PEM_BYTES_MOST).map_err(unread)
     };
     let chain = text("cert", &files.cert)?;
     let chain: Result<Vec<CertificateDer<'static>>, _> =

@@ -31,9 +31,37 @@ pub(crate) fn read_span(text: &str) -> Option<Span> {
     Millis::read(text).map(|millis| Span::from_millis(millis.0))
 }
 
+/// A number of bytes as people say it: `15.8 GiB`, `64 MiB`. Cut off after one digit, so that there is never less than it says.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let Some((unit, of)) = UNITS.into_iter().find(|(_, of)| bytes >= *of) else {
+        return format!("{bytes} B");
+    };
+    match (bytes / of, bytes % of * 10 / of) {
+        (whole, 0) => format!("{whole} {unit}"),
+        (whole, tenths) => format!("{whole}.{tenths} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_said_as_people_say_them() {
+        let rows = [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1 KiB"),
+            (64 << 20, "64 MiB"),
+            (16_219 << 20, "15.8 GiB"),
+            ((1 << 30) - 1, "1023.9 MiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ];
+        for (number, text) in rows {
+            assert_eq!(bytes(number), text);
+        }
+    }
 
     #[test]
     fn instants_go_there_and_back() {

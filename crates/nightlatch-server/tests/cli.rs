@@ -4,11 +4,12 @@
 
 mod common;
 
-use common::{House, configuration, free_port, nightlatch, secret};
+use common::{House, configuration, free_port, free_ports, nightlatch, write_keys};
 use serde_json::Value;
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
 };
 
@@ -108,7 +109,7 @@ fn on_the_record_a_ledger_is_verified_proved_and_exported_beside_a_running_serve
     let said = house.run(&["ledger", "prove", "--dir", "data", "1", "--json"]);
     assert_eq!(said.json()["entry"]["session"], *id, "{}", said.err);
     let said = house.run(&["ledger", "prove", "--dir", "data", "n:999"]);
-    assert!(said.code == 1 && said.err.contains("not covered by a checkpoint"), "{}", said.err);
+    assert!(said.code == 1 && said.err.contains("no checkpoint covers entry 999"), "{}", said.err);
 
     assert_eq!(house.run(&["ledger", "export", "--dir", "data", "--to", "out"]).code, 0);
     let again = house.run(&["ledger", "export", "--dir", "data", "--to", "out"]);
@@ -133,15 +134,14 @@ fn a_start_that_fails_leaves_no_trace() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    for role in ["issuer", "operator", "auditor"] {
-        fs::write(folder.path().join(format!("{role}.key")), secret(role)).unwrap();
-    }
+    write_keys(folder.path());
     fs::write(folder.path().join("no.pem"), "none").unwrap();
     let tls = "tls = { cert = \"no.pem\", key = \"no.pem\" }\n[data]";
+    let [one, another] = free_ports();
     let rows = [
-        (configuration(free_port(), port), "cannot listen on"),
-        (configuration(port, free_port()), "cannot listen on"),
-        (configuration(free_port(), free_port()).replace("[data]", tls), "`cert` in `listen.tls`: `"),
+        (configuration(one, port), "cannot listen on"),
+        (configuration(port, one), "cannot listen on"),
+        (configuration(one, another).replace("[data]", tls), "`cert` in `listen.tls`: `"),
     ];
     for (text, words) in rows {
         fs::write(folder.path().join("n.toml"), text).unwrap();
@@ -225,8 +225,8 @@ fn a_configuration_is_checked() {
     assert_eq!((said.code, &said.err), (served.code, &served.err));
     for role in ["issuer", "operator", "auditor"] {
         assert!(said.err.contains(&format!("`{role}.key`")), "{}", said.err);
-        fs::write(folder.path().join(format!("{role}.key")), secret(role)).unwrap();
     }
+    write_keys(folder.path());
     let said = check(&[]);
     assert!(said.code == 0 && said.out.contains("can be used"), "{}{}", said.out, said.err);
     fs::write(&file, configuration(8443, 8081).replace("idle =", "idel =")).unwrap();
@@ -236,6 +236,30 @@ fn a_configuration_is_checked() {
     assert!(found.code == 1 && found.json()["findings"].to_string().contains("unknown-key"), "{}", found.out);
     fs::write(&file, b"\xff\xfe").unwrap();
     assert_eq!(check(&[]).code, 1);
+}
+
+/// It starts all the same, so it is a warning in both.
+#[test]
+fn a_secret_that_everybody_may_read_is_said_by_the_check_and_by_serve() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = configuration(taken.local_addr().unwrap().port(), free_port());
+    fs::write(folder.path().join("n.toml"), text).unwrap();
+    write_keys(folder.path());
+    let run = |args: &[&str]| nightlatch(folder.path(), args);
+    let check = ["config", "check", "n.toml"];
+    let said = run(&check);
+    assert!(said.code == 0 && !said.out.contains("open-secret"), "{}{}", said.out, said.err);
+    fs::set_permissions(folder.path().join("operator.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let words =
+        "warning[open-secret]: the secret of API key `the-operator`: `operator.key` is open to every user";
+    let said = run(&check);
+    assert!(said.code == 0 && said.out.contains(words), "{}{}", said.out, said.err);
+    let found = run(&[&check[..], &["--json"]].concat()).json();
+    assert_eq!(found["warnings"], 1, "{found}");
+    assert!(!run(&[&check[..], &["--file-only"]].concat()).out.contains("open-secret"));
+    let said = run(&["serve", "--config", "n.toml"]);
+    assert!(said.code == 3 && said.err.contains(words), "{}", said.err);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{House, Said, configuration, free_port, nightlatch, secret};
+use common::{House, Said, configuration, free_port, free_ports, nightlatch, write_keys};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 use std::{
@@ -27,12 +27,9 @@ struct Site {
 impl Site {
     fn new() -> Site {
         let folder = tempfile::tempdir().unwrap();
-        let text = configuration(free_port(), free_port());
-        for role in ["issuer", "operator", "auditor"] {
-            let file = folder.path().join(format!("{role}.key"));
-            fs::write(&file, secret(role)).unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        }
+        let [gateway, admin] = free_ports();
+        let text = configuration(gateway, admin);
+        write_keys(folder.path());
         let site = Site { folder, text };
         site.with("http://127.0.0.1:3000", &format!("http://127.0.0.1:{}", application("127.0.0.1:0", HTTP1)))
     }
@@ -215,7 +212,24 @@ fn the_configuration_is_said_as_the_check_says_it() {
 #[test]
 fn certificates_are_read_and_held_against_the_clock_and_the_names() {
     let site = secured(Site::new());
-    site.findings().has("certificate", "wrong", "holds no usable PEM");
+    site.findings().has(
+        "certificate",
+        "wrong",
+        "`cert` in `listen.tls`: `cert.pem` is not there: put the file there",
+    );
+    for name in ["cert.pem", "key.pem"] {
+        fs::write(site.path(name), "none").unwrap();
+    }
+    site.findings().has("certificate", "wrong", "holds no certificate");
+    certificate(&site, "desk.example.com", [2020, 2100]);
+    fs::write(site.path("key.pem"), "none").unwrap();
+    site.findings().has("certificate", "wrong", "`key.pem` holds no usable PEM");
+    fs::remove_file(site.path("key.pem")).unwrap();
+    site.findings().has(
+        "certificate",
+        "wrong",
+        "`key` in `listen.tls`: `key.pem` is not there: put the file there",
+    );
     for (name, years, result, words) in [
         ("desk.example.com", [2020, 2100], "good", "good until 2100-01-01T00:00:00.000Z"),
         ("desk.example.com", [2020, 2021], "wrong", "over since 2021-01-01T00:00:00.000Z"),

@@ -101,13 +101,11 @@ fn a_foreign_program_on_our_port_is_named_and_is_not_taken_for_us() {
     let folder = tempfile::tempdir().unwrap();
     let stranger = Stranger::start(folder.path());
     for (place, check, key) in [(0, "port", "`listen.gateway`"), (1, "port", "`listen.admin`")] {
-        let mut ports = [common::free_port(), common::free_port()];
+        let mut ports = common::free_ports::<2>();
         ports[place] = stranger.1;
         let text = secured(folder.path(), &common::configuration(ports[0], ports[1]));
         fs::write(folder.path().join("n.toml"), text).unwrap();
-        for role in ["issuer", "operator", "auditor"] {
-            fs::write(folder.path().join(format!("{role}.key")), common::secret(role)).unwrap();
-        }
+        common::write_keys(folder.path());
         let said = common::nightlatch(folder.path(), &["doctor", "--config", "n.toml", "--json"]);
         assert_eq!(said.code, 1, "{}", said.err);
         let seen = result(&said, check, key);

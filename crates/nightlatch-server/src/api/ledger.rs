@@ -17,7 +17,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use nightlatch_ledger::{Entry, Hash, ProveError, ReadError};
+use nightlatch_ledger::{Entry, Hash, Ledger, ProveError, ReadError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -128,8 +128,7 @@ pub(crate) async fn entry(
     _: By<Auditor>,
     Named(index): Named,
 ) -> Result<Response, Problem> {
-    let index: u64 =
-        index.parse().map_err(|_| Problem::new(Code::NotFound, "the ledger has no entry of this index"))?;
+    let index: u64 = index.parse().map_err(|_| no_such_entry())?;
     let entry = state.on_disk(move |state| read_entry(state, index)).await??;
     Ok(([(header::CONTENT_TYPE, "application/json")], entry.payload).into_response())
 }
@@ -196,9 +195,14 @@ pub(crate) async fn inclusion(
     let size = query.number("size")?;
     let prove = move |state: &ApiState| {
         let ledger = state.engine().ledger();
-        let newest = || ledger.last_checkpoint().map_or(0, |newest| newest.checkpoint().size);
-        let proof =
-            ledger.prove_inclusion(index, size.unwrap_or_else(newest)).map_err(|error| no_proof(&error))?;
+        let least = index.checked_add(1).ok_or_else(no_such_entry)?;
+        let size = size.map_or_else(|| covering(ledger, least, "size"), Ok)?;
+        if index >= size {
+            let detail =
+                format!("entry {index} is not among the first {size}: `size` must be more than `index`");
+            return Err(Problem::new(Code::NothingToProve, detail));
+        }
+        let proof = ledger.prove_inclusion(index, size).map_err(|error| no_proof(&error))?;
         let leaf = Hash::of_leaf(&read_entry(state, index)?.payload).to_string();
         Ok(InclusionView { index: proof.index, size: proof.size, leaf, path: texts(&proof.path) })
     };
@@ -234,12 +238,30 @@ pub(crate) async fn consistency(
     let to = query.number("to")?;
     let prove = move |state: &ApiState| {
         let ledger = state.engine().ledger();
-        let newest = || ledger.last_checkpoint().map_or(0, |newest| newest.checkpoint().size);
-        let proof =
-            ledger.prove_consistency(from, to.unwrap_or_else(newest)).map_err(|error| no_proof(&error))?;
+        let to = to.map_or_else(|| covering(ledger, from, "to"), Ok)?;
+        let proof = ledger.prove_consistency(from, to).map_err(|error| no_proof(&error))?;
         Ok(ConsistencyView { from: proof.old_size, to: proof.new_size, path: texts(&proof.path) })
     };
     state.on_disk(prove).await?.map(Json)
+}
+
+/// How many entries the newest checkpoint covers, if that is as many as are asked for. `name` is the parameter that would name another tree.
+fn covering(ledger: &Ledger, least: u64, name: &str) -> Result<u64, Problem> {
+    let newest = ledger.last_checkpoint().map_or(0, |newest| newest.checkpoint().size);
+    if newest >= least {
+        return Ok(newest);
+    }
+    if ledger.durable() < least {
+        return Err(no_such_entry());
+    }
+    let detail = format!(
+        "the newest checkpoint covers the first {newest} entries; the next is signed within a second or so: ask again, or say `{name}`"
+    );
+    Err(Problem::new(Code::NotSignedYet, detail))
+}
+
+fn no_such_entry() -> Problem {
+    Problem::new(Code::NotFound, "the ledger has no entry of this index")
 }
 
 /// Reads one entry from the ledger.
@@ -249,7 +271,7 @@ pub(crate) fn read_entry(state: &ApiState, index: u64) -> Result<Entry, Problem>
 
 fn unreadable(error: &ReadError) -> Problem {
     match error {
-        ReadError::NotThere { .. } => Problem::new(Code::NotFound, "the ledger has no entry of this index"),
+        ReadError::NotThere { .. } => no_such_entry(),
         ReadError::Damaged { .. } | ReadError::Io(_) => {
             tracing::error!(%error, "the ledger cannot be read");
             Problem::new(Code::LedgerUnreadable, "run `nightlatch ledger verify` on the data directory")

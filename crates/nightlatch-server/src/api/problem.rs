@@ -62,6 +62,7 @@ codes! {
     Continues "cannot-continue" UNPROCESSABLE_ENTITY "`continues` names no session of this subject";
     GroupsTooLarge "groups-too-large" UNPROCESSABLE_ENTITY "the groups do not fit on the record";
     NothingToProve "nothing-to-prove" UNPROCESSABLE_ENTITY "the ledger has no such entries, or the sizes are in the wrong order";
+    NotSignedYet "not-signed-yet" SERVICE_UNAVAILABLE "the entry is on record, and no checkpoint covers it yet";
     TooManyStreams "too-many-streams" SERVICE_UNAVAILABLE "too many event streams are open";
     NotRecording "not-recording" SERVICE_UNAVAILABLE "the ledger cannot be written, and nothing starts without a record";
     NotDurableYet "not-durable-yet" SERVICE_UNAVAILABLE "it took effect and is not on disk yet";

@@ -1,7 +1,10 @@
 //! `nightlatch config check`: everything that is wrong with a file, at once; and then what it points at, as `serve` reads it.
 
 use super::out::{Done, Out, Stop};
-use crate::{config, serve};
+use crate::{
+    config::{self, Config},
+    serve,
+};
 use std::{
     fs,
     io::{self, IsTerminal as _},
@@ -14,7 +17,10 @@ pub(super) fn run(out: Out, file: &Path, file_only: bool) -> Done {
         io::ErrorKind::InvalidData => Stop::Refused(format!("`{}` is not text in UTF-8", file.display())),
         _ => Stop::Unreachable(format!("`{}` cannot be read: {error}", file.display())),
     })?;
-    let reading = config::read(&text, file);
+    let mut reading = config::read(&text, file);
+    if !file_only {
+        reading.findings.list.extend(reading.config.iter().flat_map(Config::open_secrets));
+    }
     let findings = &reading.findings;
     if out.json {
         out.value(findings)?;

@@ -28,7 +28,8 @@ pub(super) fn run(out: Out, vault: &Vault, entry: &str) -> Done {
     let size = signed.checkpoint().size;
     if index >= size {
         return Err(Stop::Refused(format!(
-            "entry {index} is not covered by a checkpoint; the newest covers the {size} entries before entry {size}"
+            "no checkpoint covers entry {index}: the newest is of {size} entries, and the first has the index 0. A running server signs one within a \
+             second or so of the entry; if it has stopped, it does when it is started again"
         )));
     }
     let (payload, leaves) = exported.entry_and_leaves(index, size)?;

@@ -150,6 +150,8 @@ codes! {
     Error InlineSecret = "inline-secret";
     /// A secret comes from exactly one place: a file or an environment variable.
     Error SecretSource = "secret-source";
+    /// Every user of this machine may open a file with a secret in it.
+    Warning OpenSecret = "open-secret";
 }
 
 // === impl Code ===

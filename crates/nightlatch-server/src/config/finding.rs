@@ -41,6 +41,13 @@ pub(crate) struct Place {
     pub(crate) width: usize,
 }
 
+impl Place {
+    /// Of what has no line of its own.
+    pub(crate) fn nowhere() -> Place {
+        Place { line: 1, column: 1, text: String::new(), caret: 0, width: 1 }
+    }
+}
+
 /// All findings about one file, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Findings {

@@ -56,8 +56,7 @@ impl<'a> Notes<'a> {
     /// Notes a mistake at a place of its own, such as a syntax error.
     pub(super) fn blame_span(&mut self, span: Option<Range<usize>>, key: &str, mistake: Mistake) {
         let hint = mistake.hint.unwrap_or_else(|| example_of(key));
-        let nowhere = || Place { line: 1, column: 1, text: String::new(), caret: 0, width: 1 };
-        let place = span.as_ref().map_or_else(nowhere, |span| self.source.place(span));
+        let place = span.as_ref().map_or_else(Place::nowhere, |span| self.source.place(span));
         let finding =
             Finding { code: mistake.code, key: key.to_owned(), place, message: mistake.message, hint };
         self.found.push((span.map_or(0, |span| span.start), finding));

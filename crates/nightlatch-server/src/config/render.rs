@@ -87,8 +87,7 @@ mod tests {
             message: "what is wrong".to_owned(),
             hint: "what to do".to_owned(),
         };
-        let nowhere = Place { line: 1, column: 1, text: String::new(), caret: 0, width: 1 };
-        let list = vec![finding(Code::WrongType, place), finding(Code::ShortWarning, nowhere)];
+        let list = vec![finding(Code::WrongType, place), finding(Code::ShortWarning, Place::nowhere())];
         Findings { file: "n.toml".to_owned(), list }
     }
 

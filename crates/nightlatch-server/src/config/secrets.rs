@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::Config;
 use super::api_key::{Role, SecretSource};
-use crate::regular::read_regular;
+use super::code::Code;
+use super::finding::{Finding, Place};
+use crate::regular::{open_to_everybody, read_regular};
 
 /// How many characters a secret has at least.
 const SHORTEST: usize = 32;
@@ -128,6 +130,44 @@ impl Config {
         }
         if wrong.is_empty() { Ok(loaded) } else { Err(wrong) }
     }
+
+    /// A warning for each file with a secret in it that every user of this machine may open. `serve` goes on all the same: who is a user of the
+    /// machine may be settled elsewhere, as in a container.
+    pub(crate) fn open_secrets(&self) -> Vec<Finding> {
+        let of_api = self.api_keys.iter().filter_map(|key| match &key.secret {
+            SecretSource::File(path) => {
+                Some(("api_key.key_file", format!("the secret of API key `{}`", key.name), path))
+            }
+            SecretSource::Env(_) => None,
+        });
+        let of_tls = self
+            .listen
+            .tls
+            .iter()
+            .map(|files| ("listen.tls.key", "the key of a certificate".to_owned(), &files.key));
+        of_api
+            .chain(of_tls)
+            .filter_map(|(key, what, path)| {
+                let open = open_to_all(path)?;
+                Some(Finding {
+                    code: Code::OpenSecret,
+                    key: key.to_owned(),
+                    place: Place::nowhere(),
+                    message: format!("{what}: {open}"),
+                    hint: CLOSE_IT.to_owned(),
+                })
+            })
+            .collect()
+    }
+}
+
+/// What to do about a secret that everybody may read.
+pub(crate) const CLOSE_IT: &str = "`chmod o-rwx` it, and if others may have read it, make a new one";
+
+/// That every user of this machine may open a file, in words; none if they may not.
+pub(crate) fn open_to_all(path: &Path) -> Option<String> {
+    let mode = open_to_everybody(path)?;
+    Some(format!("`{}` is open to every user of this machine (mode {mode:03o})", path.display()))
 }
 
 /// Reads a file with a secret whole.

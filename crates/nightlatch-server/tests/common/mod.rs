@@ -6,8 +6,9 @@ use serde_json::Value;
 use std::{
     fs,
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Output},
     thread,
     time::Duration,
 };
@@ -45,11 +46,27 @@ pub(crate) fn nightlatch(folder: &Path, args: &[&str]) -> Said {
 }
 
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let [port] = free_ports();
+    port
+}
+
+/// So many, no two alike: each is held until all are had.
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
+    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|held| held.local_addr().unwrap().port())
 }
 
 pub(crate) fn secret(role: &str) -> String {
     format!("the-secret-of-{role}-0123456789-0123456789")
+}
+
+/// Puts the key of each role into a folder, for nobody else to read.
+pub(crate) fn write_keys(folder: &Path) {
+    for role in ["issuer", "operator", "auditor"] {
+        let file = folder.join(format!("{role}.key"));
+        fs::write(&file, format!("{}\n", secret(role))).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
 }
 
 pub(crate) fn configuration(gateway: u16, admin: u16) -> String {
@@ -84,17 +101,15 @@ impl House {
     /// With what this puts into the folder and makes of the configuration.
     pub(crate) fn prepared(prepare: impl FnOnce(&Path, String) -> String) -> House {
         let folder = tempfile::tempdir().unwrap();
-        let (gateway, admin) = (free_port(), free_port());
+        let [gateway, admin] = free_ports();
         let text = prepare(folder.path(), configuration(gateway, admin));
         fs::write(folder.path().join("n.toml"), text).unwrap();
-        for role in ["issuer", "operator", "auditor"] {
-            fs::write(folder.path().join(format!("{role}.key")), format!("{}\n", secret(role))).unwrap();
-        }
+        write_keys(folder.path());
         let server = Command::new(env!("CARGO_BIN_EXE_nightlatch"))
             .args(["serve", "--config", "n.toml"])
             .current_dir(folder.path())
             .env("NIGHTLATCH_LOG", "trace")
-            .stdout(Stdio::null())
+            .stdout(fs::File::create(folder.path().join("stdout")).unwrap())
             .stderr(fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
@@ -123,8 +138,13 @@ impl House {
         self.run(&[args, &["--admin", &self.admin, "--key-file", &key]].concat())
     }
 
-    /// Starts a session over the API, the way a program would.
+    /// Starts a session over the API, the way a program would. Gives its id.
     pub(crate) fn start(&self, subject: &str) -> String {
+        self.begin(subject)["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The same; gives all of the answer, the credential included.
+    pub(crate) fn begin(&self, subject: &str) -> Value {
         let authority = self.admin.strip_prefix("http://").unwrap();
         let body = format!(r#"{{"subject":"{subject}","groups":["desk"]}}"#);
         let request = format!(
@@ -138,7 +158,7 @@ impl House {
         let mut answer = String::new();
         std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        serde_json::from_str::<Value>(body).unwrap()["id"].as_str().unwrap().to_owned()
+        serde_json::from_str(body).unwrap()
     }
 
     /// The numbers, as text.

@@ -75,6 +75,33 @@ async fn on_the_record_proofs_hold_against_the_signed_checkpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_proved_is_told_apart() {
+    let house = House::new().await;
+    house.engine().ledger().checkpoint().unwrap();
+    let signed = house.engine().ledger().last_checkpoint().unwrap().checkpoint().size;
+    // On record, and no checkpoint covers it yet.
+    house.start("ada").await;
+    let size = house.engine().ledger().durable();
+    assert!(size > signed);
+    let rows = [
+        (format!("inclusion?index={signed}"), 503, "not-signed-yet"),
+        (format!("inclusion?index={signed}&size={size}"), 200, ""),
+        (format!("inclusion?index={signed}&size={signed}"), 422, "nothing-to-prove"),
+        (format!("inclusion?index={size}"), 404, "not-found"),
+        (format!("inclusion?index={}", u64::MAX), 404, "not-found"),
+        (format!("inclusion?index=0&size={}", size + 1), 422, "nothing-to-prove"),
+        (format!("consistency?from={signed}"), 200, ""),
+        (format!("consistency?from={size}"), 503, "not-signed-yet"),
+        (format!("consistency?from={}", size + 1), 404, "not-found"),
+    ];
+    for (asked, status, code) in rows {
+        let answer = house.get(&format!("/v1/ledger/proof/{asked}"), "auditor").await;
+        assert_eq!(answer.status, status, "{asked}: {}", answer.text);
+        assert!(status == 200 || answer.problem() == code, "{asked}: {}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_index_can_be_deleted_at_any_time() {
     let house = House::new().await;
     let (id, _) = house.start("ada").await;

@@ -1,8 +1,13 @@
 //! The configuration and the secrets it points at, read as `serve` reads them.
 
 use super::report::Report;
-use crate::config::{self, Config, api_key::SecretSource, code::Level};
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use crate::config::{
+    self, Config,
+    api_key::SecretSource,
+    code::Level,
+    secrets::{CLOSE_IT, open_to_all},
+};
+use std::{fs, path::Path};
 
 /// What came of the configuration.
 pub(super) enum Read {
@@ -45,7 +50,7 @@ pub(super) fn look(report: &mut Report, file: Option<&Path>) -> Read {
         "configuration",
         shown,
         format_args!(
-            "its text is accepted, with {} of {}",
+            "its text is accepted, with {} and {}",
             count(config.apps.len(), "application"),
             count(config.api_keys.len(), "API key")
         ),
@@ -83,11 +88,8 @@ pub(super) fn secrets(report: &mut Report, config: &Config) {
 
 /// Says if every user of the machine may read a file with a secret in it.
 pub(super) fn private(report: &mut Report, check: &'static str, what: &str, path: &Path) {
-    let Ok(found) = fs::metadata(path) else { return };
-    let mode = found.permissions().mode() & 0o777;
-    if mode & 0o007 != 0 {
-        let seen = format!("`{}` is open to every user of this machine (mode {mode:03o})", path.display());
-        report.warning(check, what, seen, "`chmod o-rwx` it, and if others may have read it, make a new one");
+    if let Some(seen) = open_to_all(path) {
+        report.warning(check, what, seen, CLOSE_IT);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The data directory: whose it is, who may read it, what it lies on, whether there is room, and how long a write takes to be safe.
 
 use super::{clock::said, configuration::count, process::Holder, report::Report};
-use crate::config::{Config, size::Bytes};
+use crate::{config::Config, words::bytes};
 use nightlatch_engine::{OsTime, TimeSource as _};
 use nightlatch_ledger::Options;
 use nightlatch_store::BACKUP_MARK;
@@ -256,26 +256,24 @@ fn space(report: &mut Report, dir: &Path, new: bool) {
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     // A new ledger takes one to write to and one in reserve.
     let needed = if new { 2 * segment } else { segment };
-    let free_mib = Bytes(free >> 20 << 20);
+    let left = bytes(free);
     let remedy = "free some, or give it a larger disk. Runbook: disk-full";
     if free < needed {
-        let seen = format!(
-            "{free_mib}, and the next segments take {}: without them no session starts",
-            Bytes(needed)
-        );
+        let seen =
+            format!("{left}, and the next segments take {}: without them no session starts", bytes(needed));
         report.wrong(check, what, seen, remedy);
     } else if free < SEGMENTS_SOON * segment {
         report.warning(
             check,
             what,
-            format_args!("{free_mib}, which is {} segments of {}", free / segment, Bytes(segment)),
+            format_args!("{left}, which is {} segments of {}", free / segment, bytes(segment)),
             remedy,
         );
     } else {
         report.good(
             check,
             what,
-            format_args!("{free_mib}, which is {} segments of {}", free / segment, Bytes(segment)),
+            format_args!("{left}, which is {} segments of {}", free / segment, bytes(segment)),
         );
     }
     if found.f_files > 0 && found.f_favail < 64 {
