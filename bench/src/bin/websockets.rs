@@ -49,8 +49,8 @@ fn main() {
         runtime.block_on(application(port.parse().unwrap()));
         return;
     }
-    // The program keeps 768 for itself; a few more for the connections of the API.
-    let burst = BURST_MOST.min((descriptors - 768) / 2 - SINGLE - 16);
+    // The program keeps 768 for itself and 256 for connections to the application that wait; a few more for the connections of the API.
+    let burst = BURST_MOST.min((descriptors - 768 - 256) / 2 - SINGLE - 16);
     let folder = tempfile::tempdir().unwrap();
     let data = runtime.block_on(measure(folder.path(), burst));
     drop(runtime);

@@ -10,6 +10,7 @@ mod backup;
 mod cli;
 mod config;
 mod demo;
+mod descriptors;
 mod index;
 mod listening;
 mod logging;

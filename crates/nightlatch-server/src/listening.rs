@@ -8,9 +8,13 @@
 
 use crate::site::SiteError;
 use listenfd::ListenFd;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, listen, socket_with,
+};
 use std::{
     fs, io,
     net::SocketAddr,
+    os::fd::OwnedFd,
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
         net::{self, UnixStream},
@@ -21,6 +25,8 @@ use tokio::net::{TcpListener, UnixListener};
 
 /// Who may connect to a socket file: its owner and its group.
 const MODE: u32 = 0o660;
+/// How many connections to it wait to be accepted, as on the other listeners.
+const BACKLOG: i32 = 1024;
 
 /// Sockets that whoever started us holds for us.
 pub(crate) struct Held {
@@ -96,9 +102,18 @@ fn bind(path: &Path) -> io::Result<net::UnixListener> {
         Ok(_) => fs::remove_file(path)?,
         Err(_) => {}
     }
-    let listener = net::UnixListener::bind(path)?;
+    let bound = bound(path)?;
+    listen(&bound, BACKLOG)?;
+    Ok(net::UnixListener::from(bound))
+}
+
+/// A socket that has its name and its mode, and takes no connection yet: whoever tries is refused, so nobody comes in by the mode that the
+/// process's mask leaves a new file.
+fn bound(path: &Path) -> io::Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    bind_to(&socket, &SocketAddrUnix::new(path)?)?;
     fs::set_permissions(path, fs::Permissions::from_mode(MODE))?;
-    Ok(listener)
+    Ok(socket)
 }
 
 #[cfg(test)]
@@ -106,10 +121,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nobody_is_let_in_before_the_file_has_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.sock");
+        let _bound = bound(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        assert_eq!(UnixStream::connect(&path).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
     fn a_socket_file_is_replaced_only_if_nobody_listens() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.sock");
         let first = bind(&path).unwrap();
+        assert!(UnixStream::connect(&path).is_ok());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
         assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(first);

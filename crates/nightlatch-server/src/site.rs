@@ -17,6 +17,7 @@ use crate::{
         upgrade::Upgrade,
         url::Upstream,
     },
+    descriptors::{self, Shares},
     index::{Follower, Index},
     listening::Held,
     sign_in::{self, AtProviders, ProviderError},
@@ -31,7 +32,6 @@ use nightlatch_http::{
 };
 use nightlatch_identity::NoRandomness;
 use nightlatch_store::KeyError;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -236,6 +236,8 @@ impl Site {
 
 /// The configuration as the gateway takes it.
 fn settings(config: &Config, engine: &Engine) -> Result<Settings, SiteError> {
+    let shares =
+        Shares::within(descriptors::granted(), config.apps.len(), config.limits.idle_upstream_connections);
     let mut apps = Vec::new();
     for app in &config.apps {
         apps.push(app_settings(app)?);
@@ -262,15 +264,14 @@ fn settings(config: &Config, engine: &Engine) -> Result<Settings, SiteError> {
             .collect(),
         ticket_key: *engine.key("ended-ticket")?.bytes(),
         cookie_key: *engine.key("app-cookie")?.bytes(),
-        limits: limits(&config.limits),
+        limits: limits(&config.limits, shares),
     })
 }
 
 /// The bounds of the configuration as the gateway takes them; of connections, no more than there are descriptors for.
-fn limits(of: &config::limits::Limits) -> nightlatch_http::Limits {
+fn limits(of: &config::limits::Limits, shares: Shares) -> nightlatch_http::Limits {
     let within = |millis: Millis| Duration::from_millis(millis.0);
-    let most = connections_most();
-    let connections = of.connections.map_or(most, |wanted| wanted.min(most));
+    let connections = of.connections.map_or(shares.connections, |wanted| wanted.min(shares.connections));
     nightlatch_http::Limits {
         connections,
         connections_per_address: of.connections_per_address.unwrap_or(connections.div_ceil(4)),
@@ -283,7 +284,7 @@ fn limits(of: &config::limits::Limits) -> nightlatch_http::Limits {
         body_bytes: of.body.map(|most| most.0),
         write_within: within(of.write_within),
         connect_within: within(of.connect_within),
-        idle_upstream_connections: of.idle_upstream_connections,
+        idle_upstream_connections: shares.idle,
         answer_within: within(of.answer_within),
         finish_within: within(of.finish_within),
         drain_within: within(of.drain_within),
@@ -295,24 +296,6 @@ fn limits(of: &config::limits::Limits) -> nightlatch_http::Limits {
             control_frames: of.http2.control_frames,
         },
     }
-}
-
-/// How many clients fit: each may take a descriptor of ours and one towards an application, and the ledger, the API and the index need theirs
-/// whatever clients do. Asks the operating system for all the descriptors it would give.
-fn connections_most() -> usize {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        let _ = setrlimit(Resource::Nofile, limit);
-    }
-    connections_within(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
-}
-
-/// How many clients fit into so many descriptors.
-pub(crate) fn connections_within(descriptors: u64) -> usize {
-    const OURS: u64 = 768;
-    let most = (descriptors.saturating_sub(OURS) / 2).clamp(64, 100_000);
-    usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 fn app_settings(app: &App) -> Result<AppSettings, SiteError> {
@@ -379,7 +362,8 @@ mod tests {
         let text = "version = 1\nlisten = { gateway = '127.0.0.1:0' }\npolicy = { idle = '10m', absolute = '1h' }\n\
                     app = [{ name = 'a', match = { host = '*' }, upstream = 'http://127.0.0.1:1' }]";
         let config = config::read(text, Path::new("site.toml")).config.unwrap();
-        let read = limits(&config.limits);
+        let shares = Shares::within(u64::MAX, 1, config.limits.idle_upstream_connections);
+        let read = limits(&config.limits, shares);
         let defaults = nightlatch_http::Limits::default();
         assert_eq!(
             read,

@@ -21,7 +21,9 @@ pub(super) static SECTION: Section = Section {
         Key {
             name: "connections",
             form: Form::Integer,
-            need: Need::Optional("half of the file descriptors that the system grants, less 768"),
+            need: Need::Optional(
+                "half of the file descriptors that the system grants, less 768 and what the apps keep in `idle_upstream_connections`",
+            ),
             status: Status::Now,
             example: "10000",
             means: "Clients' connections that may be open at once; others wait to be accepted. More than there are descriptors for is cut down to that.",
@@ -89,7 +91,7 @@ pub(super) static SECTION: Section = Section {
             need: Need::Default("256"),
             status: Status::Now,
             example: "256",
-            means: "Connections to one app that are kept for the next request, beyond those in use. 0 to 65535.",
+            means: "Connections to one app that are kept for the next request, beyond those in use. 0 to 65535. Those of all apps together take a quarter of what descriptors there are for connections at most, and are cut down to that.",
         },
         duration(
             "answer_within",

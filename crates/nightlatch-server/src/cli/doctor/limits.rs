@@ -2,8 +2,9 @@
 
 use super::{process::Holder, report::Report};
 use crate::{
-    config::{Config, size::Bytes, url::Upstream},
-    site::connections_within,
+    config::{Config, url::Upstream},
+    descriptors::Shares,
+    words::bytes,
 };
 use rustix::process::{Resource, getrlimit};
 use std::{
@@ -45,8 +46,14 @@ fn descriptors(report: &mut Report, config: &Config, holder: &Holder) -> Option<
         },
         None => getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX),
     };
-    let fit = connections_within(granted);
-    let has = if granted == u64::MAX { "no limit".to_owned() } else { granted.to_string() };
+    let kept = config.limits.idle_upstream_connections;
+    let Shares { connections: fit, idle } = Shares::within(granted, config.apps.len(), kept);
+    let mut has = if granted == u64::MAX { "no limit".to_owned() } else { granted.to_string() };
+    if idle < kept {
+        has.push_str(&format!(
+            ", of which each application keeps {idle} for connections that wait ({kept} are configured)"
+        ));
+    }
     let raise = "raise `LimitNOFILE` of its unit, or lower `limits.connections`";
     match config.limits.connections {
         Some(wanted) if wanted > fit => {
@@ -87,9 +94,10 @@ fn memory(report: &mut Report, config: &Config, holder: &Holder, connections: u6
         );
     };
     let most = connections.saturating_mul(config.limits.head.0 + UNSENT_BYTES);
-    let [granted_mib, most_mib] = [granted, most].map(|bytes| Bytes((bytes >> 20).max(1) << 20));
     let seen = format!(
-        "{granted_mib}, by {by}; heads and unsent bytes of {connections} connections may take {most_mib}"
+        "{}, by {by}; heads and unsent bytes of {connections} connections may take {}",
+        bytes(granted),
+        bytes(most)
     );
     if most > granted {
         report.warning(check, what, seen, "grant more, or lower `limits.connections`");
