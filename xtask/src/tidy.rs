@@ -135,7 +135,11 @@ fn drawn(wrong: &mut Vec<String>) {
 fn links(wrong: &mut Vec<String>) {
     let mut pages = Vec::new();
     collect(&root().join("docs"), &["md"], &mut pages);
-    pages.extend(["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].map(|page| root().join(page)));
+    let beside = fs::read_dir(root()).into_iter().flatten().flatten().map(|entry| entry.path());
+    pages.extend(beside.filter(|path| path.extension().is_some_and(|kind| kind == "md")));
+    for folder in ["proof", "tests", "examples"] {
+        collect(&root().join(folder), &["md"], &mut pages);
+    }
     for page in pages {
         let text = fs::read_to_string(&page).unwrap_or_default();
         let name = page.strip_prefix(root()).unwrap_or(&page).display().to_string();
