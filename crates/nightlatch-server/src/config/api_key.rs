@@ -4,7 +4,7 @@
 //! file or an environment variable, exactly one of them, and the check opens neither: it must be possible to check a
 //! file where its secrets are not. `secrets` loads them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -97,6 +97,16 @@ pub(crate) enum SecretSource {
     File(PathBuf),
     /// The value of an environment variable.
     Env(String),
+}
+
+impl SecretSource {
+    /// The file, if it is one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            SecretSource::File(path) => Some(path),
+            SecretSource::Env(_) => None,
+        }
+    }
 }
 
 /// Reads every `[[api_key]]`.

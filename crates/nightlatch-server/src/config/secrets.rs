@@ -134,18 +134,20 @@ impl Config {
     /// A warning for each file with a secret in it that every user of this machine may open. `serve` goes on all the same: who is a user of the
     /// machine may be settled elsewhere, as in a container.
     pub(crate) fn open_secrets(&self) -> Vec<Finding> {
-        let of_api = self.api_keys.iter().filter_map(|key| match &key.secret {
-            SecretSource::File(path) => {
-                Some(("api_key.key_file", format!("the secret of API key `{}`", key.name), path))
-            }
-            SecretSource::Env(_) => None,
+        let of_api = self.api_keys.iter().filter_map(|key| {
+            Some(("api_key.key_file", format!("the secret of API key `{}`", key.name), key.secret.file()?))
+        });
+        let of_providers = self.identity.oidc.iter().filter_map(|oidc| {
+            let what = format!("the secret for provider `{}`", oidc.name);
+            Some(("identity.oidc.client_secret_file", what, oidc.secret.file()?))
         });
         let of_tls = self
             .listen
             .tls
             .iter()
-            .map(|files| ("listen.tls.key", "the key of a certificate".to_owned(), &files.key));
+            .map(|files| ("listen.tls.key", "the key of a certificate".to_owned(), files.key.as_path()));
         of_api
+            .chain(of_providers)
             .chain(of_tls)
             .filter_map(|(key, what, path)| {
                 let open = open_to_all(path)?;
