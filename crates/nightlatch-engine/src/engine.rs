@@ -22,7 +22,7 @@ use crate::{
 };
 use nightlatch_core::{Activity, Policy, SessionId, Subject, Time};
 use nightlatch_ledger::{CommitError, Ledger};
-use nightlatch_store::{DataDir, KeyError, Keys, People, Pseudonym, PseudonymError, SecretKey};
+use nightlatch_store::{DataDir, Devices, KeyError, Keys, People, Pseudonym, PseudonymError, SecretKey};
 use std::{
     collections::VecDeque,
     ops::Deref,
@@ -58,6 +58,7 @@ pub struct Authority {
     slots: Slots,
     journal: Journal,
     people: People,
+    devices: Devices,
     stats: Stats,
     room: Room,
     wheel: Mutex<Wheel>,
@@ -83,6 +84,7 @@ pub(crate) struct Parts {
     pub(crate) policy: Policy,
     pub(crate) ledger: Ledger,
     pub(crate) people: People,
+    pub(crate) devices: Devices,
     pub(crate) disk: crate::upkeep::Disk,
     pub(crate) data: DataDir,
 }
@@ -112,6 +114,7 @@ impl Authority {
             slots: Slots::default(),
             journal: Journal::new(parts.ledger),
             people: parts.people,
+            devices: parts.devices,
             stats: Stats::default(),
             room,
             wheel: Mutex::new(Wheel::new(now)),
@@ -316,6 +319,7 @@ impl Authority {
             ended.pop_front_if(|(at, session)| *at < before && session.end_entry() < done)
         {
             self.table.remove(&session);
+            self.forget_device(&session);
             self.slots.release(&session);
         }
     }
@@ -356,6 +360,10 @@ impl Authority {
 
     pub(crate) fn blocks(&self) -> &Blocks {
         &self.blocks
+    }
+
+    pub(crate) fn devices(&self) -> &Devices {
+        &self.devices
     }
 
     pub(crate) fn slots(&self) -> &Slots {

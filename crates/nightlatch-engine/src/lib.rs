@@ -11,7 +11,7 @@
 //! | a session begins | `start` |
 //! | a request is let through | `check`, `permit`, `cell` |
 //! | a deadline comes while nobody asks | `deadlines`, `wheel` |
-//! | a session ends | `end`, `limits`, `block` |
+//! | a session ends | `end`, `limits`, `block`, `of_subject` |
 //! | it is on the record | `entry`, `journal` |
 //! | it survives a restart | `slots`, `upkeep`, `open`, `found`, `recover`, `restore` |
 //! | something fails | `health`, `room` |
@@ -32,6 +32,7 @@ mod journal;
 mod kept;
 mod lanes;
 mod limits;
+mod of_subject;
 mod open;
 mod permit;
 mod reasons;
@@ -69,4 +70,5 @@ pub use secret::{NoRandomness, PREFIX, Token, hash};
 pub use session::{End, Facts, Session, Terms, Who};
 pub use start::{Start, StartError, Starting, Tighter};
 pub use stats::{Channel, LATENESS_BOUNDS_US, Lateness, Stats};
+pub use nightlatch_store::{DEVICE_WORDS_BYTES, Device};
 pub use time_source::{ManualTime, OsTime, TimeSource};

@@ -16,7 +16,7 @@ use crate::{
 use nightlatch_core::Policy;
 use nightlatch_ledger::{CommitError, Disk as LedgerDisk, Ledger, Options, OsDisk, ReadError, Signer};
 use nightlatch_store::{
-    DataDir, FileError, Keys, LoadReservationError, OpenDataDirError, OpenPeopleError, People,
+    DataDir, Devices, FileError, Keys, LoadReservationError, OpenDataDirError, OpenDevicesError, OpenPeopleError, People,
     ReservationFile, Words,
     snapshot::{self, BadSnapshot, Reading},
 };
@@ -59,6 +59,9 @@ pub enum OpenError {
     /// The people file cannot be used.
     #[error(transparent)]
     People(#[from] OpenPeopleError),
+    /// The file of devices cannot be used.
+    #[error(transparent)]
+    Devices(#[from] OpenDevicesError),
     /// The ledger's signing key cannot be used.
     #[error(transparent)]
     Key(#[from] nightlatch_ledger::KeyError),
@@ -139,6 +142,7 @@ impl Engine {
         let node = node_name(&data)?;
         let policy = versioned(&data, policy).map_err(OpenError::PolicyVersion)?;
         let keys = Keys::open(data.keys())?;
+        let devices = Devices::open(data.devices())?;
         let key = data.keys().join("ledger.key");
         let origin = format!("nightlatch.local/{node}");
         if !key.exists() && data.ledger().join("checkpoint").exists() {
@@ -171,7 +175,7 @@ impl Engine {
             return Err(OpenError::LedgerSetBack { snapshot: snapshot_at, ledger: opened.entries });
         }
         let disk = Disk { slots, time, snapshot_at, snapshot_tried_at: 0, signed_at: 0 };
-        let engine = Engine::of(Parts { node, keys, clock, policy, ledger, people, disk, data });
+        let engine = Engine::of(Parts { node, keys, clock, policy, ledger, people, devices, disk, data });
 
         let mut found = Found::new(&engine);
         let records = reading.snapshot.map(|snapshot| snapshot.records);

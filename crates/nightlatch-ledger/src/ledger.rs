@@ -168,6 +168,12 @@ impl Ledger {
         Ok(self.durable())
     }
 
+    /// How many entries were appended, durable or not.
+    #[must_use]
+    pub fn appended(&self) -> u64 {
+        lock(&self.pending).next()
+    }
+
     /// How many entries were appended and are not durable yet.
     #[must_use]
     pub fn pending(&self) -> u64 {

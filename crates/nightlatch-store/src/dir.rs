@@ -103,6 +103,12 @@ impl DataDir {
         self.path.join("slots")
     }
 
+    /// The file of devices, for [`Devices`](crate::Devices).
+    #[must_use]
+    pub fn devices(&self) -> PathBuf {
+        self.path.join("devices")
+    }
+
     /// The directory of snapshots, for [`snapshot`](crate::snapshot). Created by the first snapshot.
     #[must_use]
     pub fn snapshot(&self) -> PathBuf {

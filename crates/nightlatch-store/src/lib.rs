@@ -9,6 +9,7 @@
 //! | [`DataDir`] | that one process owns these files | nothing is at risk |
 //! | [`Slots`] | the last activity of each session | sessions end earlier than they had to, never later |
 //! | [`snapshot`] | the session table at one size of the ledger | the start is slower: the whole ledger is replayed |
+//! | [`Devices`] | from where each session was signed in to | people are not told |
 //! | [`People`] | who stands behind a pseudonym | the entries stay, the names are gone |
 //! | [`ReservationFile`] | how far time had gone | a clock put back could go unseen, so damage is told apart from absence |
 //! | [`Keys`] | secrets made at first use | what was sealed with them cannot be opened |
@@ -23,6 +24,7 @@
 //!
 //! Absent on purpose: threads, sockets, a cache to be kept in step, and any way to remove a lock by hand.
 
+mod devices;
 mod dir;
 mod file;
 mod hex;
@@ -34,6 +36,7 @@ pub mod snapshot;
 #[cfg(test)]
 mod temp;
 
+pub use devices::{DEVICE_WORDS_BYTES, Device, Devices, OpenDevicesError};
 pub use dir::{BACKUP_MARK, DataDir, OpenDataDirError};
 pub use file::{FileError, OpenToOthers};
 pub use keys::{KeyError, Keys, SecretKey};

@@ -12,4 +12,5 @@ mod never_revived;
 mod on_the_record;
 mod restart;
 mod running;
+mod signed_in;
 mod together;
