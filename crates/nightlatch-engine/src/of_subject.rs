@@ -71,5 +71,7 @@ impl Authority {
 }
 
 fn say<T>(result: Result<T, FileError>) -> Option<T> {
-    result.inspect_err(|error| tracing::warn!(%error, "from where people signed in cannot be noted or read")).ok()
+    result
+        .inspect_err(|error| tracing::warn!(%error, "from where people signed in cannot be noted or read"))
+        .ok()
 }

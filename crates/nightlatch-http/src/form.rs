@@ -1,7 +1,21 @@
-//! What a sign-in form says, and where it may lead: a path of this origin or nowhere.
+//! What our forms say, and where the one of the sign-in may lead: a path of this origin or nowhere.
 
-use crate::{gateway::OWN_PREFIX, path::CanonicalPath};
-use bytes::Bytes;
+use crate::{gateway::OWN_PREFIX, inbound::Inbound, own::MY_SESSIONS, path::CanonicalPath};
+use http_body_util::{BodyExt, Limited};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a form may take to arrive.
+const FORM_WITHIN: Duration = Duration::from_secs(10);
+/// The most bytes of a form.
+const FORM_BYTES: usize = 16 * 1024;
+
+/// The text of a form; none if it is too long, comes too slowly, or breaks off.
+pub(crate) async fn read_form(body: Inbound) -> Option<String> {
+    let whole = timeout(FORM_WITHIN, Limited::new(body, FORM_BYTES).collect()).await;
+    let bytes = whole.ok()?.ok()?.to_bytes();
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
 
 /// The two fields of the sign-in form.
 pub(crate) struct Form {
@@ -10,20 +24,21 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    pub(crate) fn read(body: &Bytes) -> Form {
-        let text = String::from_utf8_lossy(body).into_owned();
-        Form { user: parameter(&text, "user").unwrap_or_default(), return_to: return_to(&text) }
+    pub(crate) fn read(text: &str) -> Form {
+        Form { user: parameter(text, "user").unwrap_or_default(), return_to: return_to(text) }
     }
 }
 
-/// A `return_to` that is a path of this origin; anything else is ignored.
+/// A `return_to` that is a path of this origin; anything else is ignored. Of our own routes only the page of one's sessions may be come back to.
 pub(crate) fn return_to(query: &str) -> String {
     let asked = parameter(query, "return_to").unwrap_or_default();
     let (path, rest) =
         asked.split_once('?').map_or((asked.as_str(), None), |(path, rest)| (path, Some(rest)));
     let canonical = CanonicalPath::parse(path.as_bytes()).and_then(|path| path.forwarded(rest));
     match canonical {
-        Ok(target) if !target.path().starts_with(OWN_PREFIX) => target.as_str().to_owned(),
+        Ok(target) if !target.path().starts_with(OWN_PREFIX) || target.path() == MY_SESSIONS => {
+            target.as_str().to_owned()
+        }
         _ => "/".to_owned(),
     }
 }
@@ -70,6 +85,8 @@ mod tests {
             ("return_to=/%5Cevil.example", "/"),
             ("return_to=%2F%09%2Fevil.example", "/"),
             ("return_to=/_nightlatch/logout", "/"),
+            ("return_to=/_nightlatch/sessions", "/_nightlatch/sessions"),
+            ("return_to=/_nightlatch/sessions/x", "/"),
             ("return_to=/x%0d%0aSet-Cookie:a=b", "/"),
             ("return_to=", "/"),
             ("", "/"),

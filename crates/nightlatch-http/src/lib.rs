@@ -14,7 +14,7 @@
 //! | its answer is passed on, or cut | `download`, [`sse`], [`grpc`], `upgrade`, `tunnel`, [`websocket`] |
 //! | it is refused | `answer`, [`pages`] |
 //! | what failed is counted | `failures` |
-//! | our own routes | `own`, `form` |
+//! | our own routes | `own`, `form`, [`device`] |
 //! | people sign in | [`SignIn`] |
 //!
 //! What never lives here: deciding. That is the engine's; this crate only asks, as often as it takes.
@@ -24,6 +24,7 @@ mod alarm;
 mod answer;
 pub mod app_cookie;
 pub mod cookies;
+pub mod device;
 mod door;
 mod download;
 mod drain;

@@ -1,9 +1,11 @@
-//! The gateway's own routes, below `/_nightlatch/`: sign-in (at a provider: `provider`), sign-out, how the session is, and real input.
+//! The gateway's own routes, below `/_nightlatch/`: sign-in (at a provider: `provider`), sign-out, how the session is, real input, and where else
+//! somebody is signed in (`sessions`).
 //!
 //! Unsafe ones need an exact `Origin`, so that no foreign page can sign somebody out or keep a session alive. Asking how the session is
 //! never counts as activity; the answer holds durations and no instants, because the browser's clock is not ours.
 
 mod provider;
+mod sessions;
 mod start;
 
 use crate::{
@@ -12,7 +14,7 @@ use crate::{
         redirect,
     },
     extract::{Carrier, Extracted, extract},
-    form::{Form, return_to},
+    form::{Form, read_form, return_to},
     gate::POINT,
     gateway::{DemoUser, Gateway, OWN_PREFIX},
     inbound::Inbound,
@@ -23,18 +25,14 @@ use http::{
     HeaderMap, Method, Request, StatusCode,
     header::{ALLOW, HOST, HeaderValue, ORIGIN},
 };
-use http_body_util::{BodyExt, Limited};
-use nightlatch_core::{Activity, Deadline, DeadlineReason, EndReason, Subject};
-use nightlatch_engine::{Admission, EndOrder, Permit, Session};
+use nightlatch_core::{Activity, EndReason, Subject};
+use nightlatch_engine::{Admission, End, EndOrder, Permit, Refusal, Session};
 use serde_json::json;
 use start::Who;
-use std::{borrow::Cow, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use std::{borrow::Cow, sync::Arc};
 
-/// How long a sign-in form may take to arrive.
-const FORM_WITHIN: Duration = Duration::from_secs(10);
-/// The most bytes of a sign-in form.
-const FORM_BYTES: usize = 16 * 1024;
+pub(crate) use sessions::HERE as MY_SESSIONS;
+
 /// Who vouches for the users of the demonstration sign-in.
 const DEMO_PROVIDER: &str = "demo";
 
@@ -49,6 +47,7 @@ impl Gateway {
             "login" => "GET, HEAD, POST",
             "logout" | "activity" => "POST",
             "session" => "GET, HEAD",
+            "sessions" => "GET, HEAD, POST",
             _ => return read_off_request(request, self.refuse(&read.asker, &NOT_FOUND)).await,
         };
         // Whoever only looks at a callback must not use it up.
@@ -75,6 +74,8 @@ impl Gateway {
             ("login", "GET", None) => self.login_page(request.headers(), &read),
             ("login", ..) => self.demo_sign_in(request, read).await,
             ("logout", ..) => self.sign_out(request.headers(), &read).await,
+            ("sessions", "GET", _) => self.my_sessions(&method, request.headers(), read).await,
+            ("sessions", ..) => self.end_mine(request, read).await,
             // Not held back by a rate: a touch is one write to memory, and none of it reaches the disk more often than the
             // seconds do.
             ("activity", ..) => self.state(request.headers(), read, Activity::Active).await,
@@ -123,10 +124,10 @@ impl Gateway {
     /// The demonstration sign-in: whoever is at this machine is believed.
     async fn demo_sign_in(&self, request: Request<Inbound>, read: Read) -> Answer {
         let (head, body) = request.into_parts();
-        let Ok(Ok(form)) = timeout(FORM_WITHIN, Limited::new(body, FORM_BYTES).collect()).await else {
+        let Some(form) = read_form(body).await else {
             return self.refuse(&read.asker, &BAD_FORM);
         };
-        let form = Form::read(&form.to_bytes());
+        let form = Form::read(&form);
         let Some(user) = self.demo_users.iter().find(|user| user.name == form.user) else {
             return self.refuse(&read.asker, &BAD_FORM);
         };
@@ -137,7 +138,7 @@ impl Gateway {
             acr: None,
             cause: "demo_sign_in",
         };
-        self.start_for(who, &head.headers, &read.asker, &form.return_to).await
+        self.start_for(who, &head.headers, &read, &form.return_to).await
     }
 
     async fn sign_out(&self, headers: &HeaderMap, read: &Read) -> Answer {
@@ -170,41 +171,58 @@ impl Gateway {
 
     /// How the session is; with `Active`, after the guard saw real input.
     async fn state(&self, headers: &HeaderMap, read: Read, activity: Activity) -> Answer {
-        let extraction = extract(headers, read.asker.names());
         let asker = Asker { navigation: false, ..read.asker };
-        let refused = match extraction.credential {
-            Extracted::One(presented) => match self.engine.check(&presented.hash, activity, POINT) {
-                Admission::Granted(permit) => return self.live_state(&permit),
-                Admission::Ended(refusal) => {
-                    Refused::Over { refusal, by_cookie: presented.carrier == Carrier::Cookie }
-                }
-                Admission::Unknown => Refused::NotSignedIn(None),
-            },
-            Extracted::Conflict => Refused::Conflict,
+        match self.permitted(headers, &asker, activity) {
+            Ok(standing) => self.live_state(&standing.permit),
+            Err(refused) => refused.answer(self, asker).await,
+        }
+    }
+
+    /// Whether the session that this request brings may go on.
+    fn permitted(&self, headers: &HeaderMap, asker: &Asker, activity: Activity) -> Result<Standing, Refused> {
+        let extraction = extract(headers, asker.names());
+        let presented = match extraction.credential {
+            Extracted::One(presented) => presented,
+            Extracted::Conflict => return Err(Refused::Conflict),
             Extracted::None | Extracted::Malformed => {
-                Refused::NotSignedIn(extraction.ended_ticket.and_then(|ticket| self.tickets.read(ticket)))
+                let held = extraction.ended_ticket.and_then(|ticket| self.tickets.read(ticket));
+                return Err(Refused::NotSignedIn(held));
             }
         };
-        refused.answer(self, asker).await
+        let by_cookie = presented.carrier == Carrier::Cookie;
+        match self.engine.check(&presented.hash, activity, POINT) {
+            Admission::Granted(permit) => Ok(Standing { permit, by_cookie }),
+            Admission::Ended(refusal) => Err(Refused::Over { refusal, by_cookie }),
+            Admission::Unknown => Err(Refused::NotSignedIn(None)),
+        }
     }
 
     fn live_state(&self, permit: &Permit) -> Answer {
         let session = permit.session();
         let now = self.engine.clock().now();
-        let Deadline { reason, .. } = session.deadline();
         let idle_end = session.last_activity().plus(session.idle().span());
         let body = json!({
             "state": "live",
             "idle_remaining_ms": idle_end.since(now).as_millis(),
             "absolute_remaining_ms": session.hard_end().time().since(now).as_millis(),
             "warning_ms": session.facts.terms.warning.as_millis(),
-            "deadline_reason": match reason {
-                DeadlineReason::Idle => EndReason::IdleTimeout.code(),
-                DeadlineReason::Absolute => EndReason::AbsoluteTimeout.code(),
-                DeadlineReason::Parent => EndReason::ParentEnded.code(),
-            },
+            "deadline_reason": session.deadline().reason.end().code(),
         });
         json_answer(StatusCode::OK, "application/json", &body)
+    }
+}
+
+/// A session that may go on, and how its credential came.
+struct Standing {
+    permit: Permit,
+    by_cookie: bool,
+}
+
+impl Standing {
+    /// It was over when it was asked again.
+    fn over(&self, end: End) -> Refused {
+        let session = Arc::clone(self.permit.session());
+        Refused::Over { refusal: Refusal { session, end }, by_cookie: self.by_cookie }
     }
 }
 

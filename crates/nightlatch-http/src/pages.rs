@@ -13,13 +13,17 @@
 //! What never lives here: a decision. Whether a `return_to` may be followed is asked where the form arrives, not where it
 //! was written, and who may read the reason of an end is settled before a [`Notice`] is made.
 
+mod moment;
 mod problem;
 mod provider;
+mod sessions;
 mod sign_in;
 mod words;
 
+pub use moment::Moment;
 pub use problem::{Problem, Sent, problem, trouble};
 pub use provider::{Choice, SignInFailed, choose_provider, login_link, sign_in_failed};
+pub use sessions::{Done, Others, Sessions, SignedIn, sessions};
 pub use sign_in::{DemoUser, SignIn, sign_in, sign_in_elsewhere};
 pub use words::{Notice, Reference, Words, humane, words};
 

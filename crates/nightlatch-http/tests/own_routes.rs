@@ -9,81 +9,15 @@
 
 mod common;
 
-use common::{Client, Making, OK, Site, recording};
+use common::{
+    Making, OK, Site,
+    browser::{Browser, field, json},
+    recording,
+};
 use nightlatch_core::{EndReason, SessionId};
-use nightlatch_engine::{Entry, ManualTime, Session};
+use nightlatch_engine::{Entry, ManualTime};
 use nightlatch_http::{DemoUser, Settings};
-use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
-
-/// A browser: keeps its cookies and sends them, with the fields that browsers send.
-struct Browser {
-    client: Client,
-    cookies: BTreeMap<String, String>,
-    origin: String,
-}
-
-impl Browser {
-    async fn new(site: &Site) -> Browser {
-        Browser { client: site.connect().await, cookies: BTreeMap::new(), origin: "http://localhost".into() }
-    }
-
-    async fn ask(&mut self, line: &str, fields: &str, body: &str) -> String {
-        let cookies: Vec<String> =
-            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let cookies =
-            if cookies.is_empty() { String::new() } else { format!("Cookie: {}\n", cookies.join("; ")) };
-        let length = if line.starts_with("POST") {
-            format!("Content-Length: {}\n", body.len())
-        } else {
-            String::new()
-        };
-        self.client
-            .send(&format!("{line} HTTP/1.1\nHost: localhost\n{cookies}{fields}{length}\n{body}"))
-            .await;
-        let answer = self.client.answer().await;
-        for line in answer.lines().filter_map(|line| line.strip_prefix("set-cookie: ")) {
-            let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
-            match line.contains("Max-Age=0") {
-                true => self.cookies.remove(name),
-                false => self.cookies.insert(name.to_owned(), value.to_owned()),
-            };
-        }
-        answer
-    }
-
-    /// Opens a page as a person does.
-    async fn open(&mut self, path: &str) -> String {
-        self.ask(
-            &format!("GET {path}"),
-            "Sec-Fetch-Dest: document\nSec-Fetch-Mode: navigate\nSec-Fetch-User: ?1\n",
-            "",
-        )
-        .await
-    }
-
-    /// Posts a form of this site.
-    async fn post(&mut self, path: &str, body: &str) -> String {
-        let fields = format!("Origin: {}\nSec-Fetch-Dest: document\nSec-Fetch-Mode: navigate\n", self.origin);
-        self.ask(&format!("POST {path}"), &fields, body).await
-    }
-
-    /// Asks as a script does.
-    async fn fetch(&mut self, line: &str) -> String {
-        let fields = format!("Origin: {}\nSec-Fetch-Dest: empty\nSec-Fetch-Mode: cors\n", self.origin);
-        self.ask(line, &fields, "").await
-    }
-
-    async fn sign_in(&mut self, user: &str) -> String {
-        self.post("/_nightlatch/login", &format!("user={user}&return_to=%2Forders%3Fid%3D7")).await
-    }
-
-    fn session(&self, site: &Site) -> Arc<Session> {
-        let credential = nightlatch_engine::hash(self.cookies["nightlatch-loopback"].as_bytes());
-        let of_credential = |session: &Arc<Session>| session.facts.credential == credential;
-        site.engine().sessions(None, 100).into_iter().find(of_credential).unwrap()
-    }
-}
 
 async fn site() -> (Site, Arc<ManualTime>) {
     let (upstream, _noted) = recording(|_| OK.to_owned()).await;
@@ -92,14 +26,6 @@ async fn site() -> (Site, Arc<ManualTime>) {
     let settings = Settings { demo_users: vec![user("ada"), user("bob")], ..Settings::default() };
     let time = Arc::new(ManualTime::new(1_800_000_000_000_000_000));
     (Site::made(Making { settings, time: Box::new(Arc::clone(&time)), ..Making::new(upstream) }).await, time)
-}
-
-fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-}
-
-fn json(answer: &str) -> Value {
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
 async fn continues(site: &Site, session: SessionId) -> Option<String> {

@@ -53,7 +53,10 @@ fn all_others_end_and_this_one_with_its_leases_goes_on() {
     assert!(look(&engine, &token).is_ok() && own_lease.end().is_none() && bob.end().is_none());
     assert_eq!(others_lease.end().map(|end| end.reason), Some(EndReason::ParentEnded));
     let end = end_entry(&engine, other.facts.id);
-    assert_eq!((end.reason.as_str(), end.by.as_str(), end.cause.as_deref()), ("logout", "user", ELSEWHERE.cause));
+    assert_eq!(
+        (end.reason.as_str(), end.by.as_str(), end.cause.as_deref()),
+        ("logout", "user", ELSEWHERE.cause)
+    );
 }
 
 #[test]

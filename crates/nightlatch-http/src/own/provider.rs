@@ -72,7 +72,7 @@ impl Gateway {
                     acr: who.acr,
                     cause: "sign_in",
                 };
-                self.start_for(who, headers, &read.asker, &return_to).await
+                self.start_for(who, headers, read, &return_to).await
             }
             Ok(Finished::Again(begun)) => self.to_provider(&begun, headers, read),
             Err(failure) => self.sign_in_failed(failure, read, "/"),

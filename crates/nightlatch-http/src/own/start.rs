@@ -1,10 +1,11 @@
 //! A session begins for somebody who has just signed in, in the browser that is asking.
 
 use crate::{
-    answer::{Answer, Asker, Obstacle, append_cookies, delete_cookie, redirect, set_cookie},
+    answer::{Answer, Obstacle, append_cookies, delete_cookie, redirect, set_cookie},
     extract::{Extracted, extract},
     gate::POINT,
     gateway::Gateway,
+    road::Read,
 };
 use http::{HeaderMap, StatusCode};
 use nightlatch_core::{Activity, Kind, Subject, Time};
@@ -29,9 +30,10 @@ impl Gateway {
         &self,
         who: Who,
         headers: &HeaderMap,
-        asker: &Asker,
+        read: &Read,
         return_to: &str,
     ) -> Answer {
+        let asker = &read.asker;
         let names = asker.names();
         let extraction = extract(headers, names);
         let ended = extraction.ended_ticket.and_then(|ticket| self.tickets.read(ticket));
@@ -73,7 +75,8 @@ impl Gateway {
             }
             Err(_) => return self.refuse(asker, &CANNOT_START),
         };
-        let (_, token) = starting.known(&self.engine).await;
+        let (session, token) = starting.known(&self.engine).await;
+        self.note_device(&session, headers, &read.client).await;
         if let Some(session) = before {
             self.end_by_user(&session, Some("signed in again")).await;
         }

@@ -76,7 +76,11 @@ fn words_with(reason: EndReason, idle: Span, absolute: Span, reference: Option<R
             (OUT, format!("Sessions last {limit} at most, even while you work. Sign in again to continue."))
         }
         EndReason::Logout => {
-            (OUT, "This session is closed everywhere it was open. Sign in again whenever you like.".to_owned())
+            (
+                OUT,
+                "This session was signed out, here or from another of your sessions. Sign in again whenever you like."
+                    .to_owned(),
+            )
         }
         EndReason::Revoked => (BY_THE_FIRM, format!("Call the help desk{reference}.")),
         EndReason::Blocked => (

@@ -8,6 +8,7 @@
     reason = "helpers fail the test they serve"
 )]
 
+pub mod browser;
 pub mod http2;
 
 use nightlatch_core::{Activity, Kind, Limits, Policy, Span, Subject};
