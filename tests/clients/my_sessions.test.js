@@ -3,9 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { person, startChromium } from "./support/chromium.js";
-import { startDemo } from "./support/demo.js";
-import { ask } from "./support/http.js";
 import { shared } from "./support/later.js";
+import { startDeskSite } from "./support/site.js";
 
 const PHONE = {
   viewport: { width: 390, height: 844 },
@@ -18,10 +17,10 @@ describe("my sessions", { concurrency: 1 }, () => {
   const file = shared(after);
   /** @type {import("playwright-core").Browser} */
   let browser;
-  /** @type {Awaited<ReturnType<typeof startDemo>>} */
-  let demo;
+  /** @type {Awaited<ReturnType<typeof startDeskSite>>} */
+  let site;
   before(async () => {
-    demo = await startDemo(file, { idle: "10m", warning: "1m", absolute: "1h" });
+    site = await startDeskSite(file, { idle: "10m", absolute: "1h" });
     browser = await startChromium(file);
   });
 
@@ -31,19 +30,10 @@ describe("my sessions", { concurrency: 1 }, () => {
    * @param {string} user
    */
   async function signedIn(t, user, options = {}) {
-    const somebody = await person(t, browser, demo.url, options);
+    const somebody = await person(t, browser, site.url, options);
     await somebody.go();
     await somebody.signIn(user);
     return somebody;
-  }
-
-  /** What is on the record of a session's end. @param {string} session */
-  async function end(session) {
-    const headers = { Authorization: `Bearer ${demo.operatorKey}` };
-    const page = await ask(`${demo.admin}/v1/ledger/entries?limit=1000&session=${session}`, { headers });
-    assert.equal(page.status, 200, page.text);
-    const entries = page.json().entries.map((/** @type {{entry: Record<string, any>}} */ { entry }) => entry);
-    return entries.find((/** @type {Record<string, any>} */ { what }) => what === "session_ended");
   }
 
   test("one browser ends the other: its sockets are cut, its page says why, and the record says from where", async (t) => {
@@ -73,7 +63,7 @@ describe("my sessions", { concurrency: 1 }, () => {
     const banner = (await there.page.locator(".banner").innerText()).replaceAll("\n", " ");
     assert.match(banner, /^You are signed out\. This session was signed out, here or from another of your sessions\./);
     await there.picture("m3-ended-there");
-    const entry = await end(ended ?? "");
+    const entry = await site.recorded(ended ?? "", "session_ended");
     assert.deepEqual([entry.reason, entry.by], ["logout", "user"]);
     assert.match(entry.cause, /^by the user from session ses_[0-9a-f]{32}$/);
     assert.notEqual(entry.cause.slice(-36), ended);
@@ -119,7 +109,7 @@ describe("my sessions", { concurrency: 1 }, () => {
     const { page, ...they } = await signedIn(t, "administrator");
     await they.go(HERE);
     const heard = (await page.locator("main").ariaSnapshot()).replace(/reference \w{4}/g, "reference");
-    const outline = heard.split("\n").map((line) => line.trim().replace(/^- '(.*)'(:?)$/, "- $1$2")).filter((line) => /^- (heading|button|list|listitem|term|link)/.test(line));
+    const outline = heard.split("\n").map((line) => line.trim().replace(/^- '(.*)': .*$/, "- $1")).filter((line) => /^- (heading|button|list|listitem|term|link)/.test(line));
     const session = (/** @type {string} */ heading, /** @type {string} */ button) => [
       "- listitem:",
       `- heading "${heading}" [level=2]`,
@@ -147,7 +137,7 @@ describe("my sessions", { concurrency: 1 }, () => {
   ])) {
     test(`${name}: nothing is wider than the window`, async (t) => {
       const { zoom, dir, ...context } = /** @type {any} */ (options);
-      const { page, ...they } = await signedIn(t, "trader", context);
+      const { page, ...they } = await signedIn(t, "trader2", context);
       await they.go(HERE);
       await page.evaluate(([size, dir]) => {
         // As a browser does with a larger text size, and a page in a language from the other side.

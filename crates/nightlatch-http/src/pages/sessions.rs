@@ -115,11 +115,8 @@ impl Sessions<'_> {
         })
     }
 
-    fn count(&self) -> String {
-        match self.sessions.len() + self.more {
-            1 => "one session".to_owned(),
-            n => format!("{n} sessions"),
-        }
+    fn count(&self) -> usize {
+        self.sessions.len() + self.more
     }
 
     fn at_most(&self) -> String {

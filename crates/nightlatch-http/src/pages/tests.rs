@@ -1,7 +1,7 @@
 //! What must hold for every page: escaped, well-formed, within its policy, legible.
 
 use super::*;
-use nightlatch_core::{EndReason, SessionId, Span};
+use nightlatch_core::{DeadlineReason, EndReason, SessionId, Span, Time};
 use std::collections::BTreeMap;
 
 const HOSTILE: &str = "\"'><script>alert(1)</script>&<img src=x>";
@@ -33,7 +33,47 @@ fn pages(text: &str) -> Vec<Page> {
         }
         pages.push(problem(&Problem { status, title: text, sentence: text, reference: None, retry: false }));
     }
+    pages.extend(my_sessions(text));
     pages
+}
+
+/// Where somebody is signed in, with what may have been done and may be done.
+fn my_sessions(text: &str) -> Vec<Page> {
+    let now = Time::from_millis(1_795_560_065_000);
+    let moment = Moment::past(now, now);
+    let reasons = [DeadlineReason::Absolute, DeadlineReason::Idle, DeadlineReason::Parent];
+    let some = |known: bool, here: bool, reason| SignedIn {
+        id: SessionId([0x3b; 16]).to_string(),
+        reference: Reference::from(SessionId([0x3b; 16])),
+        here,
+        device: known.then(|| text.to_owned()),
+        address: known.then(|| text.to_owned()),
+        started: moment.clone(),
+        last_activity: moment.clone(),
+        ends: moment.clone(),
+        reason,
+        absolute: Span::from_secs(43_200),
+    };
+    let others = [
+        (Others::None, None),
+        (Others::May, Some(Done::One(Some(text.to_owned())))),
+        (Others::SignInFirst { at_most: Span::from_secs(300), was: moment.clone() }, Some(Done::Others)),
+    ];
+    let page = |(others, done)| {
+        let shown = reasons.iter().enumerate().map(|(n, reason)| some(n > 0, n == 0, *reason)).collect();
+        sessions(&Sessions {
+            subject: text,
+            as_of: moment.clone(),
+            sessions: shown,
+            more: 2,
+            done,
+            others,
+            here: "/here",
+            logout: "/out",
+            login: "/in",
+        })
+    };
+    others.into_iter().map(page).collect()
 }
 
 #[test]
