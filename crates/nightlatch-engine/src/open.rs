@@ -16,8 +16,8 @@ use crate::{
 use nightlatch_core::Policy;
 use nightlatch_ledger::{CommitError, Disk as LedgerDisk, Ledger, Options, OsDisk, ReadError, Signer};
 use nightlatch_store::{
-    DataDir, Devices, FileError, Keys, LoadReservationError, OpenDataDirError, OpenDevicesError, OpenPeopleError, People,
-    ReservationFile, Words,
+    DataDir, Devices, FileError, Keys, LoadReservationError, OpenDataDirError, OpenDevicesError,
+    OpenPeopleError, People, ReservationFile, Words,
     snapshot::{self, BadSnapshot, Reading},
 };
 use std::{
