@@ -37,8 +37,10 @@ pub struct Modelled {
 pub struct OnDisk {
     /// Whether its start is on record.
     pub started: bool,
-    /// Last activity as it was flushed.
+    /// Last activity, as slots or snapshots have it.
     pub last: u64,
+    /// Last activity as it was flushed to the slots.
+    pub flushed: u64,
     /// The idle limit on record.
     pub idle: u64,
     /// The hard end on record.
@@ -59,7 +61,7 @@ impl Model {
     pub fn start(&mut self, now: u64, started: u64, limits: (u64, u64), parent: Option<usize>) -> usize {
         let (idle, absolute) = limits;
         let hard_end = started + absolute;
-        let disk = OnDisk { started: false, last: now, idle, hard_end, ordered: false };
+        let disk = OnDisk { started: false, last: now, flushed: now, idle, hard_end, ordered: false };
         self.sessions.push(Modelled {
             parent,
             last: now,
@@ -155,7 +157,7 @@ impl Model {
     /// The last activity of every session on record is on disk now.
     pub fn flush(&mut self) {
         for session in self.sessions.iter_mut().filter(|session| session.disk.started) {
-            session.disk.last = session.last;
+            (session.disk.last, session.disk.flushed) = (session.last, session.last);
         }
     }
 }

@@ -3,7 +3,8 @@
 //! After a clean stop nothing differs. After a crash these may, and nothing else:
 //!
 //! - A session whose start was not on record is gone; nobody had its credential.
-//! - Last activity may be what was flushed last, or anything between that and what it was. So a deadline may be earlier.
+//! - Last activity may be what was flushed last, or anything between that and what it was. So a deadline may be earlier. What only a snapshot
+//!   knew goes with the snapshots; the next flush has it.
 //! - Limits that went down a moment ago may stand where the record has them.
 //! - An end that was not told may not have happened. One that was told has: by the same order, or from the same numbers.
 //! - A policy that is tighter than before holds for every session that runs.
@@ -90,7 +91,6 @@ impl World {
         }
         self.model.commit();
         self.model.flush();
-        self.bare = false;
         self.clocks.reserve(true);
     }
 
@@ -170,23 +170,18 @@ impl World {
         } else {
             self.clocks.reserve(false);
         }
-        // Without the slots a snapshot may still know later activity than the ledger, but need not.
-        let bare = step == Step::LoseSlots || step == Step::LoseSnapshots && self.bare;
-        self.bare |= bare;
         for index in 0..before.sessions.len() {
             let Some(session) = self.real(index)? else {
                 self.absent(index, before)?;
                 continue;
             };
-            let unreserved = matches!(step, Step::SpoilReservation | Step::LoseReservation { .. });
             let found = Found {
                 index,
                 session: &session,
                 before,
                 then: then / 1_000_000,
                 fault: recovery.clock_fault.is_some() || faulty_perhaps,
-                bare,
-                unreserved,
+                step,
                 policy: self.policy,
             };
             let now = self.now();
@@ -277,10 +272,8 @@ struct Found<'a> {
     then: u64,
     /// Whether the clock could not be trusted.
     fault: bool,
-    /// Whether the slots were lost.
-    bare: bool,
-    /// Whether the time reservation was lost.
-    unreserved: bool,
+    /// What happened to the machine.
+    step: Step,
     /// The limits of the policy in force now.
     policy: (u64, u64),
 }
@@ -290,8 +283,13 @@ impl Found<'_> {
     fn adopt(&self, model: &mut Model, now: u64) -> Result<(), Difference> {
         let was = &self.before.sessions[self.index];
         let last = self.session.last_activity().as_millis();
-        let flushed = if self.bare { was.begun } else { was.disk.last };
-        between("last activity", flushed, last, was.last)?;
+        let (flushed, least) = match self.step {
+            // A snapshot may still know later activity than the ledger, but need not.
+            Step::LoseSlots => (was.begun, was.begun),
+            Step::LoseSnapshots => (was.disk.flushed, was.disk.flushed),
+            _ => (was.disk.flushed, was.disk.last),
+        };
+        between("last activity", least, last, was.last)?;
         let (idle, hard_end) =
             (self.session.idle().span().as_millis(), self.session.hard_end().time().as_millis());
         let (most_idle, most_hard_end) = (self.policy.0, was.started + self.policy.1);
@@ -305,7 +303,7 @@ impl Found<'_> {
         *taken = Modelled { last, idle, hard_end, ordered: None, noticed: None, told: None, ..was.clone() };
         // It may have been written and not acknowledged.
         taken.disk.started = true;
-        taken.disk.last = last;
+        (taken.disk.last, taken.disk.flushed) = (last, flushed);
         let derived = model.end(self.index, now);
         let real = self.session.end().map(|end| (end.reason, end.at.as_millis()));
         self.told_stays_told(real)?;
@@ -333,8 +331,9 @@ impl Found<'_> {
         let by_numbers = |reason| {
             matches!(reason, EndReason::IdleTimeout | EndReason::AbsoluteTimeout | EndReason::ParentEnded)
         };
+        let unreserved = matches!(self.step, Step::SpoilReservation | Step::LoseReservation { .. });
         let stays = real.is_some_and(|(reason, at)| {
-            let renamed = self.unreserved && self.fault && reason == EndReason::ClockFault;
+            let renamed = unreserved && self.fault && reason == EndReason::ClockFault;
             (reason, at) == (told, when) || by_numbers(told) && at <= when && (by_numbers(reason) || renamed)
         });
         equal(&format!("what was told stays: {told} at {when}, and now {real:?}"), &stays, &true)

@@ -63,7 +63,6 @@ impl World {
             return Ok(());
         }
         self.model.flush();
-        self.bare = false;
         self.uneasy = !self.recording;
         Ok(())
     }

@@ -66,8 +66,6 @@ pub struct World {
     pub(crate) recording: bool,
     /// Starts with a clock that could not be trusted.
     pub(crate) faults: u64,
-    /// Whether the slots were lost and nothing was flushed since.
-    pub(crate) bare: bool,
 }
 
 impl World {
@@ -91,7 +89,6 @@ impl World {
             permits: Vec::new(),
             recording: true,
             faults: 0,
-            bare: false,
         };
         // A directory that cannot be opened at all shows at the first step.
         let _ = world.survive(World::open);
