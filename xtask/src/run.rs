@@ -31,10 +31,27 @@ pub(crate) fn become_cargo(arguments: &[&str]) -> String {
 
 /// Runs `cargo` in another tree, which builds in a folder of its own: quickly, and without a word about style.
 pub(crate) fn cargo_in(tree: &Path, build: &Path, arguments: &[&str]) -> Result<(), String> {
+    run(&mut in_tree(tree, build, arguments))
+}
+
+/// The same with a variable set; gives what it said, whether or not it did well.
+pub(crate) fn output_in(
+    tree: &Path,
+    build: &Path,
+    arguments: &[&str],
+    variable: (&str, &str),
+) -> Result<String, String> {
+    let output = in_tree(tree, build, arguments).env(variable.0, variable.1).output();
+    let output = output.map_err(|error| format!("cargo could not be started: {error}"))?;
+    Ok([output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat())
+}
+
+fn in_tree(tree: &Path, build: &Path, arguments: &[&str]) -> Command {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command.args(arguments).current_dir(tree).env("CARGO_TARGET_DIR", build);
-    run(command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("RUSTFLAGS", "-Awarnings"))
+    command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("RUSTFLAGS", "-Awarnings");
+    command
 }
 
 /// The same with these variables set.

@@ -7,6 +7,8 @@ pub(super) struct Plant {
     pub(super) name: &'static str,
     /// Which promise it breaks.
     pub(super) promise: &'static str,
+    /// The test of the simulator's crate that finds it, where chance finds it too seldom.
+    pub(super) story: Option<&'static str>,
     pub(super) edits: &'static [Edit],
 }
 
@@ -29,18 +31,27 @@ const OPEN: &str = "crates/nightlatch-engine/src/open.rs";
 const RECOVER: &str = "crates/nightlatch-engine/src/recover.rs";
 const SESSION: &str = "crates/nightlatch-engine/src/session.rs";
 const SLOTS: &str = "crates/nightlatch-engine/src/slots.rs";
-const STORE_FILE: &str = "crates/nightlatch-store/src/file.rs";
 const UPKEEP: &str = "crates/nightlatch-engine/src/upkeep.rs";
-const HISTORY: &str = "crates/nightlatch-ledger/src/history.rs";
 const WRITER: &str = "crates/nightlatch-ledger/src/writer.rs";
+const HISTORY: &str = "crates/nightlatch-ledger/src/history.rs";
 const LEDGER: &str = "crates/nightlatch-ledger/src/ledger.rs";
 const RESERVATION: &str = "crates/nightlatch-store/src/reservation.rs";
 const ROWS: &str = "crates/nightlatch-store/src/people/rows.rs";
+const STORE_FILE: &str = "crates/nightlatch-store/src/file.rs";
 const STORE_SLOTS: &str = "crates/nightlatch-store/src/slots.rs";
 const START: &str = "crates/nightlatch-engine/src/start.rs";
 
 const fn plant(name: &'static str, promise: &'static str, edits: &'static [Edit]) -> Plant {
-    Plant { name, promise, edits }
+    Plant { name, promise, story: None, edits }
+}
+
+const fn with_story(
+    name: &'static str,
+    promise: &'static str,
+    story: &'static str,
+    edits: &'static [Edit],
+) -> Plant {
+    Plant { name, promise, story: Some(story), edits }
 }
 
 const fn edit(file: &'static str, right: &'static str, wrong: &'static str) -> Edit {
@@ -53,17 +64,21 @@ pub(super) const PLANTS: &[Plant] = &[
         "never-early",
         &[edit(STORE_SLOTS, "keep_what_was_read(&self.file, &self.path, &content[..used], 0)?;", "")],
     ),
-    plant(
-        "found_is_synced_and_not_written_again",
+    with_story(
+        "found_activity_is_synced_and_not_written_again",
         "never-early",
-        &[
-            edit(STORE_FILE, "file.write_all_at(bytes, at).map_err(failed(\"write again\", path))?;", ""),
-            edit(
-                HISTORY,
-                "file.write_all_at(format!(\"{note}\\n\").as_bytes(), length - note.len() as u64 - 1)?;",
-                "",
-            ),
-        ],
+        "never_early_activity_that_a_failed_sync_dropped_is_written_again_by_the_next_start",
+        &[edit(STORE_FILE, "file.write_all_at(bytes, at).map_err(failed(\"write again\", path))?;", "")],
+    ),
+    with_story(
+        "found_checkpoint_is_synced_and_not_written_again",
+        "on-the-record",
+        "checkpoints::on_the_record_a_checkpoint_that_a_failed_sync_dropped_is_written_again_by_the_next_start",
+        &[edit(
+            HISTORY,
+            "file.write_all_at(format!(\"{note}\\n\").as_bytes(), length - note.len() as u64 - 1)?;",
+            "",
+        )],
     ),
     plant(
         "snapshot_is_ahead_of_the_ledger",
