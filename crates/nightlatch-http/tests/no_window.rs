@@ -258,21 +258,25 @@ async fn never_late_nothing_follows_in_a_websocket_in_either_direction() {
     frozen.is_over().await;
 }
 
+/// A request's first line and fields, what the application answers and what of it is waited for; then the words of the cut, and
+/// how the connection ends.
+type Closing = ([&'static str; 4], &'static [u8], Closed);
+
 /// That a stream is complete is said by the end of its connection, and is asked for like a byte.
 #[tokio::test]
 async fn never_late_what_its_application_closes_after_the_end_does_not_look_complete() {
     let stream = "Connection: Upgrade\nUpgrade: tcp\nContent-Length: 0\n";
     let switch = "HTTP/1.1 101 UPGRADED\nConnection: Upgrade\nUpgrade: tcp\n\nearly";
     let to_the_end = "HTTP/1.1 200 OK\nConnection: close\n\nearly";
-    let rows: [(&str, &str, &str, &str, &[u8], Closed); 4] = [
-        ("POST /exec/1/start HTTP/1.1", stream, switch, "early", b"", Closed::Reset),
+    let rows: [Closing; 4] = [
+        (["POST /exec/1/start HTTP/1.1", stream, switch, "early"], b"", Closed::Reset),
         // A WebSocket has a place for words, and is told them before its connection ends.
-        ("GET /ws HTTP/1.1", WS, SWITCH, "\r\n\r\n", b"\x88\x0e\x0b\xc0idle_timeout", Closed::Fin),
+        (["GET /ws HTTP/1.1", WS, SWITCH, "\r\n\r\n"], b"\x88\x0e\x0b\xc0idle_timeout", Closed::Fin),
         // To a client of HTTP/1.0 a body ends where its connection does, however the application marks its end.
-        ("GET /report HTTP/1.0", "", to_the_end, "early", b"", Closed::Reset),
-        ("GET /report HTTP/1.1", "Connection: close\n", to_the_end, "early\r\n", b"", Closed::Reset),
+        (["GET /report HTTP/1.0", "", to_the_end, "early"], b"", Closed::Reset),
+        (["GET /report HTTP/1.1", "Connection: close\n", to_the_end, "early\r\n"], b"", Closed::Reset),
     ];
-    for (line, fields, first, until, words, closed) in rows {
+    for ([line, fields, first, until], words, closed) in rows {
         let (app, go, _noted) = told(first, b"").await;
         let frozen = Frozen::new(app).await;
         let mut client = frozen.site.connect().await;

@@ -3,6 +3,7 @@
 
 mod blocked;
 mod common;
+mod damaged;
 mod fail_closed;
 mod faults;
 mod never_early;
