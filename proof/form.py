@@ -9,6 +9,8 @@ KINDS = {
     "session_started": "session subject kind cause started last_activity policy idle_ms idle_rule hard_end hard_end_rule warning_ms credential slot generation",
     "session_ended": "session subject reason by ended_at deadline last_activity policy passive open",
     "cut": "session subject reason channel route point how ended_at lateness_us",
+    "authentication_added": "session subject cause authenticated credential",
+    "credential_presented": "session issued_by",
     "refused_after_end": "session point",
     "outcome_withheld": "session route status",
     "limits_lowered": "session idle_ms idle_rule hard_end hard_end_rule",
@@ -23,7 +25,7 @@ KINDS = {
     "stopped": "",
 }
 _NUMBERS = set(
-    "at started last_activity policy idle_ms hard_end warning_ms ended_at deadline passive open lateness_us by_ms count taken_at entries "
+    "at authenticated issued_by started last_activity policy idle_ms hard_end warning_ms ended_at deadline passive open lateness_us by_ms count taken_at entries "
     "live version_number absolute_ms slot generation".split()
 )
 _TEXTS = set(

@@ -9,7 +9,7 @@
 //!
 //! - **The boundary is exact.** `now >= deadline` is over. One millisecond before, it is not. See [`Deadline`].
 //! - **Every write is a join.** What changes in a session is one [`Word`] (last activity only goes up, an end absorbs) and
-//!   two [`Register`]s (limits only go down). Joins commute, associate and are idempotent, so a write that comes late,
+//!   two [`Register`]s (limits only go down), and what is added to it stays. Joins commute, associate and are idempotent, so a write that comes late,
 //!   twice or out of order cannot lengthen a session or revive one.
 //!
 //! What lives here: time, words, registers, reasons, deadlines, activity, and [`decide`]. What never will: anything that
@@ -19,6 +19,7 @@ mod activity;
 mod credential;
 mod deadline;
 mod decide;
+mod handover;
 mod listed;
 mod policy;
 mod reason;
@@ -30,7 +31,8 @@ mod word;
 pub use activity::{Activity, ActivityMode, RouteSays, Trigger};
 pub use credential::CredentialHash;
 pub use deadline::{Deadline, DeadlineReason};
-pub use decide::{Seen, Verdict, deadline, decide};
+pub use decide::{Event, Seen, Verdict, deadline, decide};
+pub use handover::{CREDENTIAL_OVERLAP, Issue, is_spent};
 pub use policy::{Limits, Policy, PolicyError};
 pub use reason::EndReason;
 pub use register::{Register, RuleId};

@@ -5,7 +5,7 @@
 //! exactly one does: that is who records the end.
 
 use crate::sync::{AtomicU64, Ordering};
-use nightlatch_core::{Activity, Deadline, EndReason, Register, Seen, Time, Verdict, Word, decide};
+use nightlatch_core::{Deadline, EndReason, Event, Register, Seen, Time, Verdict, Word, decide};
 
 /// The state word and the limits of one session.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Cell {
 pub(crate) enum Committed {
     /// It goes on, until this deadline.
     Live(Deadline),
+    /// It goes on until this deadline, and this event needs a fresher authentication.
+    InsufficientAuthentication(Deadline),
     /// It ended here and now, by this call: the caller records it.
     EndedNow(EndReason, Deadline),
     /// It had ended.
@@ -50,10 +52,14 @@ impl Cell {
     }
 
     /// Decides on an event at `now` and commits what follows.
-    pub(crate) fn decide(&self, parent: Option<Time>, activity: Activity, now: Time) -> Committed {
+    pub(crate) fn decide(&self, parent: Option<Time>, event: impl Into<Event>, now: Time) -> Committed {
+        let event = event.into();
         loop {
             let seen = self.seen(parent);
-            let (word, outcome) = match decide(&seen, activity, now) {
+            let (word, outcome) = match decide(&seen, event, now) {
+                Verdict::InsufficientAuthentication { deadline } => {
+                    return Committed::InsufficientAuthentication(deadline);
+                }
                 Verdict::Ended { reason } => return Committed::Ended(reason),
                 Verdict::Allow { deadline, commit: None } => return Committed::Live(deadline),
                 Verdict::Allow { deadline, commit: Some(word) } => (word, Committed::Live(deadline)),

@@ -60,7 +60,9 @@ impl Authority {
                     Committed::EndedNow(reason, deadline) => {
                         owed.push_back(Due { session, reason, deadline, now_nanos });
                     }
-                    Committed::Live(deadline) => self.wheel().arm(deadline.at, session.slot().index),
+                    Committed::Live(deadline) | Committed::InsufficientAuthentication(deadline) => {
+                        self.wheel().arm(deadline.at, session.slot().index)
+                    }
                     Committed::Ended(_) => {}
                 }
             }

@@ -7,7 +7,7 @@ use crate::{
     journal::Then,
     session::Session,
 };
-use nightlatch_core::{Activity, Deadline, EndReason, SessionId, Time};
+use nightlatch_core::{Activity, Deadline, EndReason, Event, SessionId, Time};
 use std::sync::Arc;
 
 /// An order to end a session, from somebody.
@@ -28,11 +28,11 @@ impl Authority {
     pub(crate) fn decide(
         &self,
         session: &Arc<Session>,
-        activity: Activity,
+        event: impl Into<Event>,
         now_nanos: u64,
         by: &str,
     ) -> Committed {
-        let committed = self.decide_silently(session, activity, now_nanos, by);
+        let committed = self.decide_silently(session, event, now_nanos, by);
         if let Committed::EndedNow(reason, deadline) = committed {
             self.record_due(session, reason, deadline, now_nanos, by);
         }
@@ -43,18 +43,19 @@ impl Authority {
     pub(crate) fn decide_silently(
         &self,
         session: &Arc<Session>,
-        activity: Activity,
+        event: impl Into<Event>,
         now_nanos: u64,
         by: &str,
     ) -> Committed {
+        let event = event.into();
         if let Some(parent) = session.parent() {
             self.decide(parent, Activity::Passive, now_nanos, by);
         }
-        let committed = session.cell.decide(session.parent_end(), activity, Time::from_nanos(now_nanos));
+        let committed = session.cell.decide(session.parent_end(), event, Time::from_nanos(now_nanos));
         match committed {
-            Committed::Live(_) if activity == Activity::Active => session.changed(),
+            Committed::Live(_) if event.activity == Activity::Active => session.changed(),
             Committed::EndedNow(..) => session.changed(),
-            Committed::Live(_) | Committed::Ended(_) => {}
+            Committed::Live(_) | Committed::InsufficientAuthentication(_) | Committed::Ended(_) => {}
         }
         committed
     }
@@ -94,7 +95,16 @@ impl Authority {
     ///
     /// None if it is over already: the first end stays.
     pub fn end(&self, session: &Arc<Session>, order: EndOrder<'_>) -> Option<u64> {
-        let now_nanos = self.clock().now_nanos();
+        self.end_as_of(self.clock().now_nanos(), session, order)
+    }
+
+    /// The same for a caller that has looked at the clock.
+    pub(crate) fn end_as_of(
+        &self,
+        now_nanos: u64,
+        session: &Arc<Session>,
+        order: EndOrder<'_>,
+    ) -> Option<u64> {
         let now = Time::from_nanos(now_nanos);
         // A deadline that has passed unnoticed came first.
         self.decide(session, Activity::Passive, now_nanos, "check");
@@ -145,6 +155,9 @@ impl Authority {
             session.settle();
         }
         self.room().paid();
+        for added in session.added().iter().flat_map(|set| set.all()) {
+            self.settle_room(&added);
+        }
         // Their word says it already, by way of this one's; what is left is to write it down.
         for lease in session.orphans() {
             self.decide(&lease, Activity::Passive, self.clock().now_nanos(), "parent");

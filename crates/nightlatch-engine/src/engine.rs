@@ -205,6 +205,7 @@ impl Authority {
         let committed = self.journal.commit(|then| match then {
             Then::Admit(session) => self.admit_to_table(&session),
             Then::Settle(session) => session.settle(),
+            Then::Add(added) => self.add_to_session(&added),
             Then::EndBlocked(subject, block) => self.end_blocked(&subject, &block),
         });
         self.note(Part::Ledger, &committed);

@@ -5,6 +5,7 @@
 //! There is one form for both, so what is on record and what is true after a restart cannot come apart. Instants are milliseconds
 //! since the Unix epoch, latenesses microseconds. People appear by pseudonym only. Fields are only ever added.
 
+mod added;
 mod block;
 mod cut;
 mod ended;
@@ -13,6 +14,7 @@ mod started;
 #[cfg(test)]
 mod tests;
 
+pub use added::AuthenticationAdded;
 pub use block::BlockRecord;
 pub use cut::Cut;
 pub use ended::SessionEnded;
@@ -41,6 +43,17 @@ pub enum Entry {
         at: u64,
         /// Which enforcement point refused.
         point: String,
+    },
+    /// The subject authenticated again: the session got that authentication, and a credential. Nothing else of it changed.
+    AuthenticationAdded(AuthenticationAdded),
+    /// A credential that was added was presented for the first time: those before it are good for a little longer.
+    CredentialPresented {
+        /// The session.
+        session: String,
+        /// When.
+        at: u64,
+        /// The index of the `authentication_added` by which it was issued.
+        issued_by: u64,
     },
     /// Limits of a running session went down.
     LimitsLowered {
@@ -145,11 +158,13 @@ pub enum EntryError {
 
 impl Entry {
     /// Every word that `what` can be.
-    pub const WORDS: [&str; 15] = [
+    pub const WORDS: [&str; 17] = [
         "session_started",
         "session_ended",
         "cut",
         "refused_after_end",
+        "authentication_added",
+        "credential_presented",
         "limits_lowered",
         "outcome_withheld",
         "subject_blocked",
@@ -185,7 +200,9 @@ impl Entry {
             Entry::SessionStarted(started) => Some(&started.session),
             Entry::SessionEnded(ended) => Some(&ended.session),
             Entry::Cut(cut) => Some(&cut.session),
+            Entry::AuthenticationAdded(added) => Some(&added.session),
             Entry::RefusedAfterEnd { session, .. }
+            | Entry::CredentialPresented { session, .. }
             | Entry::LimitsLowered { session, .. }
             | Entry::OutcomeWithheld { session, .. } => Some(session),
             Entry::SubjectBlocked(_)
@@ -207,8 +224,10 @@ impl Entry {
             Entry::SessionStarted(started) => started.at,
             Entry::SessionEnded(ended) => ended.at,
             Entry::Cut(cut) => cut.at,
+            Entry::AuthenticationAdded(added) => added.at,
             Entry::SubjectBlocked(block) | Entry::SubjectUnblocked(block) => block.at,
             Entry::RefusedAfterEnd { at, .. }
+            | Entry::CredentialPresented { at, .. }
             | Entry::LimitsLowered { at, .. }
             | Entry::OutcomeWithheld { at, .. }
             | Entry::ClockStepped { at, .. }

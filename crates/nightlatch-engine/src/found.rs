@@ -4,8 +4,8 @@
 
 use crate::{
     engine::Authority,
-    entry::{BlockRecord, Entry, EntryError, SessionEnded, SessionStarted},
-    kept::{Kept, Names, SessionRecord},
+    entry::{AuthenticationAdded, BlockRecord, Entry, EntryError, SessionEnded, SessionStarted},
+    kept::{AddedRecord, Kept, Names, SessionRecord},
     session::Terms,
 };
 use nightlatch_core::{CredentialHash, Generation, Register, RuleId, SessionId, Span, Time, Word};
@@ -45,8 +45,21 @@ pub(crate) struct Known {
     pub(crate) end_entry: Option<u64>,
     /// How many requests were refused after its end, as far as is known.
     pub(crate) refused: u32,
+    /// What it got since it started, in the order of entries.
+    pub(crate) added: Vec<KnownAdded>,
     /// The first block of its subject after it started: it ended then, if by nothing before.
     pub(crate) blocked: Option<Arc<BlockRecord>>,
+}
+
+/// What is known of an authentication that was added.
+pub(crate) struct KnownAdded {
+    pub(crate) entry: u64,
+    pub(crate) issued: Time,
+    pub(crate) authenticated: Time,
+    pub(crate) acr: Option<String>,
+    pub(crate) credential: CredentialHash,
+    /// The entry of its first presentation, and when that was.
+    pub(crate) presented: Option<(u64, Time)>,
 }
 
 impl<'a> Found<'a> {
@@ -80,6 +93,7 @@ impl<'a> Found<'a> {
             match record {
                 Kept::Session(session) => self.take_record(&session, &rules, &terms)?,
                 Kept::Block { entry, block } => self.take_block(entry, BlockRecord::from_text(&block)?),
+                Kept::Added(record) => self.take_added_record(&record),
                 Kept::Names(_) => return Err(EntryError::Field("names")),
             }
         }
@@ -113,6 +127,7 @@ impl<'a> Found<'a> {
             ended_at,
             end_entry: record.end_entry,
             refused: record.refused,
+            added: Vec::new(),
             blocked: None,
         };
         self.insert(SessionId(record.id), known);
@@ -127,6 +142,10 @@ impl<'a> Found<'a> {
                 self.insert(start.id()?, known);
             }
             Entry::SessionEnded(ended) => self.end(index, &ended)?,
+            Entry::AuthenticationAdded(added) => self.add(index, added)?,
+            Entry::CredentialPresented { session, at, issued_by } => {
+                self.present(&session, issued_by, (index, Time::from_millis(at)));
+            }
             Entry::LimitsLowered { session, idle_ms, idle_rule, hard_end, hard_end_rule, .. } => {
                 let (idle_rule, hard_end_rule) = (self.rule(&idle_rule), self.rule(&hard_end_rule));
                 let idle = Register::idle(Span::from_millis(idle_ms), idle_rule);
@@ -159,6 +178,47 @@ impl<'a> Found<'a> {
         Ok(())
     }
 
+    fn take_added_record(&mut self, record: &AddedRecord) {
+        let added = KnownAdded {
+            entry: record.entry,
+            issued: Time::from_millis(record.issued),
+            authenticated: Time::from_millis(record.authenticated),
+            acr: record.acr.clone(),
+            credential: CredentialHash(record.credential),
+            presented: record.presented.map(|(entry, at)| (entry, Time::from_millis(at))),
+        };
+        if let Some(known) =
+            self.places.get(&SessionId(record.session)).and_then(|at| self.known.get_mut(*at))
+        {
+            known.1.added.push(added);
+        }
+    }
+
+    /// What the snapshot has already stays as it is.
+    fn add(&mut self, entry: u64, added: AuthenticationAdded) -> Result<(), EntryError> {
+        let credential = added.credential()?;
+        let Some(known) = self.named(&added.session) else { return Ok(()) };
+        if known.added.iter().all(|other| other.entry != entry) {
+            known.added.push(KnownAdded {
+                entry,
+                issued: Time::from_millis(added.at),
+                authenticated: Time::from_millis(added.authenticated),
+                acr: added.acr,
+                credential,
+                presented: None,
+            });
+        }
+        Ok(())
+    }
+
+    /// Only the first presentation counts.
+    fn present(&mut self, session: &str, issued_by: u64, presented: (u64, Time)) {
+        let Some(known) = self.named(session) else { return };
+        if let Some(added) = known.added.iter_mut().find(|added| added.entry == issued_by) {
+            added.presented.get_or_insert(presented);
+        }
+    }
+
     fn started(&self, start: &SessionStarted) -> Result<Known, EntryError> {
         let generation = Generation::new(start.generation);
         let hard_end = Time::from_millis(start.hard_end);
@@ -176,6 +236,7 @@ impl<'a> Found<'a> {
             ended_at: None,
             end_entry: None,
             refused: 0,
+            added: Vec::new(),
             blocked: None,
         })
     }

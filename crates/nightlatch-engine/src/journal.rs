@@ -4,7 +4,7 @@
 //! happen what waited for it: a session that starts becomes known, an end that is not derivable may be told. If we crash
 //! before the commit, neither had happened as far as anybody outside can know.
 
-use crate::{block::Block, session::Session};
+use crate::{added::Added, block::Block, session::Session};
 use nightlatch_core::Subject;
 use nightlatch_ledger::{AppendError, CommitError, Ledger};
 use std::{
@@ -24,6 +24,8 @@ pub(crate) enum Then {
     Admit(Arc<Session>),
     /// The session's end may be told.
     Settle(Arc<Session>),
+    /// The session gets an authentication, and its credential becomes known.
+    Add(Arc<Added>),
     /// Every session of the subject that started before the block ends.
     EndBlocked(Subject, Arc<Block>),
 }

@@ -4,6 +4,7 @@
 //! numbers mean stands in the last record: which they are is known only when all sessions have been seen.
 
 use crate::{
+    added::{Added, AddedSet},
     engine::Authority,
     entry::BlockRecord,
     session::{Session, Terms},
@@ -26,6 +27,8 @@ pub(crate) enum Kept {
     },
     /// What the sessions name by number.
     Names(Names),
+    /// What the session before it got since it started.
+    Added(Box<AddedRecord>),
 }
 
 /// A session: its facts, its limits as they stand, and its word.
@@ -48,6 +51,20 @@ pub(crate) struct SessionRecord {
     /// The index of the entry of its end, if that is among those that the snapshot covers.
     pub(crate) end_entry: Option<u64>,
     pub(crate) refused: u32,
+}
+
+/// An authentication that a session got, and its credential.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AddedRecord {
+    pub(crate) session: [u8; 16],
+    /// The index of its entry.
+    pub(crate) entry: u64,
+    pub(crate) issued: u64,
+    pub(crate) authenticated: u64,
+    pub(crate) acr: Option<String>,
+    pub(crate) credential: [u8; 32],
+    /// The index of the entry of its first presentation, if that is among those that the snapshot covers, and its instant.
+    pub(crate) presented: Option<(u64, u64)>,
 }
 
 /// What the numbers in the sessions' records mean.
@@ -111,6 +128,21 @@ impl SessionRecord {
     }
 }
 
+impl AddedRecord {
+    /// What was added, as far as the snapshot's `size` entries tell.
+    fn of(session: &Session, added: &Added, size: u64) -> AddedRecord {
+        AddedRecord {
+            session: session.facts.id.0,
+            entry: added.entry,
+            issued: added.issued.as_millis(),
+            authenticated: added.authenticated.as_millis(),
+            acr: added.acr.clone(),
+            credential: added.credential.0,
+            presented: added.presented(size).map(|(entry, at)| (entry, at.as_millis())),
+        }
+    }
+}
+
 /// The terms that were met, in the order of their numbers. They are told apart by where they stand: equal ones are one, and what is
 /// held here stays where it is.
 #[derive(Default)]
@@ -138,9 +170,15 @@ impl Authority {
             .map(|block| Kept::Block { entry: block.entry, block: BlockRecord::of(&block).to_text() });
         let met = Rc::new(RefCell::new(Numbered::default()));
         let seen = Rc::clone(&met);
-        let sessions = self.every_session().map(move |session| {
+        let sessions = self.every_session().flat_map(move |session| {
             let terms = seen.borrow_mut().number(&session.facts.terms);
-            Kept::Session(Box::new(SessionRecord::of(&session, terms, size)))
+            let record = Kept::Session(Box::new(SessionRecord::of(&session, terms, size)));
+            // Looked at after the session: what is added meanwhile has its entry behind those that are covered.
+            let added = session.added().map(AddedSet::all).unwrap_or_default();
+            let added = added.into_iter().filter(move |added| added.entry < size);
+            let added =
+                added.map(move |added| Kept::Added(Box::new(AddedRecord::of(&session, &added, size))));
+            iter::once(record).chain(added)
         });
         let names = iter::once_with(move || {
             let terms = met.borrow().terms.iter().map(|terms| TermsRecord::of(terms)).collect();

@@ -12,12 +12,14 @@
 //! | a request is let through | `check`, `permit`, `cell` |
 //! | a deadline comes while nobody asks | `deadlines`, `wheel` |
 //! | a session ends | `end`, `limits`, `block`, `of_subject` |
+//! | it gets an authentication and a credential | `step_up`, `added` |
 //! | it is on the record | `entry`, `journal` |
 //! | it survives a restart | `slots`, `upkeep`, `open`, `found`, `recover`, `restore` |
 //! | something fails | `health`, `room` |
 //!
 //! What never lives here: a protocol. How something open is cut is the business of the enforcement points.
 
+mod added;
 mod block;
 mod cell;
 mod check;
@@ -32,7 +34,6 @@ mod journal;
 mod kept;
 mod lanes;
 mod limits;
-mod node;
 mod of_subject;
 mod open;
 mod permit;
@@ -48,6 +49,7 @@ mod shared;
 mod slots;
 mod start;
 mod stats;
+mod step_up;
 mod sync;
 mod table;
 mod time_source;
@@ -55,12 +57,15 @@ mod upkeep;
 mod versions;
 mod wheel;
 
+pub use added::Authentication;
 pub use block::{Block, BlockOrder};
-pub use check::{Admission, Refusal};
+pub use check::{Admission, Demand, Insufficient, Refusal};
 pub use clock::{Clock, ClockFault, ClockStep};
 pub use end::EndOrder;
 pub use engine::{Authority, Engine};
-pub use entry::{BlockRecord, Cut, Entry, EntryError, PolicyRecord, SessionEnded, SessionStarted};
+pub use entry::{
+    AuthenticationAdded, BlockRecord, Cut, Entry, EntryError, PolicyRecord, SessionEnded, SessionStarted,
+};
 pub use health::{Fault, Health, Part, Stops};
 pub use limits::Lower;
 pub use nightlatch_store::{DEVICE_WORDS_BYTES, Device};
@@ -72,4 +77,5 @@ pub use secret::{NoRandomness, PREFIX, Token, hash};
 pub use session::{End, Facts, Session, Terms, Who};
 pub use start::{Start, StartError, Starting, Tighter};
 pub use stats::{Channel, LATENESS_BOUNDS_US, Lateness, Stats};
+pub use step_up::{StepUp, StepUpError, SteppingUp};
 pub use time_source::{ManualTime, OsTime, TimeSource};

@@ -91,7 +91,7 @@ impl Permit {
             self.authority().clock().now_nanos(),
             "enforcement",
         ) {
-            Committed::Live(deadline) => Ok(deadline),
+            Committed::Live(deadline) | Committed::InsufficientAuthentication(deadline) => Ok(deadline),
             Committed::Ended(reason) | Committed::EndedNow(reason, _) => {
                 // The word says ended, and it absorbs.
                 Err(self.session.end().unwrap_or(End {

@@ -10,11 +10,12 @@
 //! open, so there is no lateness to tell.
 
 use crate::{
+    added::Added,
     cell::Cell,
     clock::ClockFault,
     engine::Authority,
     entry::{EndNote, Entry},
-    found::{Found, Known},
+    found::{Found, Known, KnownAdded},
     limits::Lower,
     open::Recovery,
     session::{Facts, Kin, Session, Who},
@@ -78,6 +79,9 @@ impl Authority {
             sessions.push(session);
         }
         self.table().fill(&sessions);
+        for (session, (_, known)) in sessions.iter().zip(&ordered) {
+            self.give_back(session, known);
+        }
         // A lease is adopted only now: when its parent is found to be over, it is not looked for, but comes itself.
         for (session, (_, known)) in sessions.iter().zip(&ordered) {
             let orphan = known.parent.is_some() && session.parent().is_none();
@@ -86,6 +90,22 @@ impl Authority {
             }
             let erased = people.get(&known.pseudonym).is_none_or(|who| who.erased);
             self.end_if_due(session, known, orphan, erased, now, recovery);
+        }
+    }
+
+    /// The session has what it got since it started.
+    fn give_back(&self, session: &Arc<Session>, known: &Known) {
+        for KnownAdded { entry, issued, authenticated, acr, credential, presented } in &known.added {
+            let how = (*authenticated, acr.clone());
+            let added = Added::new(session, *credential, (*entry, *issued), how);
+            // An end on record was the last that it was owed.
+            if presented.is_some() || known.end_entry.is_some() {
+                added.take_owed();
+            } else {
+                self.room().owe_presentation();
+            }
+            session.add(&added, *presented);
+            self.table().add(&added);
         }
     }
 
@@ -133,7 +153,7 @@ impl Authority {
                 // A parent that is not known any more ended long ago.
                 Verdict::Allow { .. } if orphan => (EndReason::ParentEnded, session.deadline()),
                 Verdict::Allow { .. } if erased => (EndReason::Revoked, session.deadline()),
-                Verdict::Allow { .. } => {
+                Verdict::Allow { .. } | Verdict::InsufficientAuthentication { .. } => {
                     recovery.live += 1;
                     self.arm(session);
                     return;

@@ -5,6 +5,8 @@
 //! appended; the ledger is told what is owed and takes so many segments from the disk in advance. When it gets no more, what it has
 //! is enough for everybody who lives, however many they are.
 //!
+//! A credential that was added is owed the entry of its first presentation, so that a full disk does not keep the one before it good.
+//!
 //! What is not owed gives way. A second cut of the same session, a refusal: they are written as long as the ends of the others keep
 //! their room, and else only counted, to be told when there is room again. Of an operator's words on a great many ends, so much is
 //! written as fits.
@@ -15,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 pub(crate) const END_BYTES: u64 = 640;
 /// What a cut takes, most often.
 const CUT_BYTES: u64 = 512;
+/// What the entry of a presentation takes at most.
+const PRESENTATION_BYTES: u64 = 192;
 /// What a start takes at the least, so that "there is room" means the same whoever asks.
 const START_BYTES: u64 = 1_024;
 /// What the ledger adds to an entry.
@@ -26,6 +30,8 @@ pub(crate) struct Room {
     free: AtomicU64,
     /// Sessions that live, or are on their way to.
     owed: AtomicU64,
+    /// Credentials that were added and not presented.
+    unpresented: AtomicU64,
     /// Entries that gave way since that was last told.
     gave_way: AtomicU64,
 }
@@ -38,7 +44,11 @@ impl Room {
 
     /// What the ledger is to keep room for, in bytes; some of each segment stays empty.
     pub(crate) fn owed_bytes(&self) -> u64 {
-        needed(self.owed.load(SeqCst), END_BYTES + CUT_BYTES)
+        needed(self.owed.load(SeqCst), END_BYTES + CUT_BYTES) + self.presentations()
+    }
+
+    fn presentations(&self) -> u64 {
+        needed(self.unpresented.load(SeqCst), PRESENTATION_BYTES)
     }
 
     /// An entry was appended since.
@@ -74,9 +84,30 @@ impl Room {
         let _ = self.owed.try_update(SeqCst, SeqCst, |owed| owed.checked_sub(1));
     }
 
+    /// A credential is added, by an entry of `bytes`: it is owed the space of its presentation from now on. False if there is no room for
+    /// both; then nothing is owed.
+    pub(crate) fn owe_presentation_if_left(&self, bytes: usize) -> bool {
+        self.owe_presentation();
+        let left = self.is_enough(self.owed.load(SeqCst), bytes as u64 + FRAME_BYTES);
+        if !left {
+            self.presentation_paid();
+        }
+        left
+    }
+
+    /// A credential was added already: it is owed the space of its presentation.
+    pub(crate) fn owe_presentation(&self) {
+        self.unpresented.fetch_add(1, SeqCst);
+    }
+
+    /// A presentation that was owed is appended, or will not be.
+    pub(crate) fn presentation_paid(&self) {
+        let _ = self.unpresented.try_update(SeqCst, SeqCst, |unpresented| unpresented.checked_sub(1));
+    }
+
     /// Whether an entry of `bytes` that is not owed leaves the ends of everybody their room.
     pub(crate) fn has_surplus(&self, bytes: usize) -> bool {
-        let ends = needed(self.owed.load(SeqCst), END_BYTES);
+        let ends = needed(self.owed.load(SeqCst), END_BYTES) + self.presentations();
         self.free.load(SeqCst) >= ends + bytes as u64 + FRAME_BYTES
     }
 
@@ -92,7 +123,7 @@ impl Room {
     }
 
     fn is_enough(&self, owed: u64, start: u64) -> bool {
-        self.free.load(SeqCst) >= needed(owed, END_BYTES + CUT_BYTES) + start
+        self.free.load(SeqCst) >= needed(owed, END_BYTES + CUT_BYTES) + self.presentations() + start
     }
 }
 
@@ -125,6 +156,21 @@ mod tests {
         room.paid();
         room.measured(room.owed_bytes() + 10 * START_BYTES);
         assert!(room.owe_if_left(500));
+    }
+
+    #[test]
+    fn a_credential_is_added_only_with_room_for_its_presentation() {
+        let room = Room::default();
+        room.measured(needed(10, END_BYTES + CUT_BYTES) + START_BYTES);
+        (0..10).for_each(|_| room.owe());
+        let mut added = 0;
+        while room.owe_presentation_if_left(300) {
+            room.spent(300);
+            added += 1;
+        }
+        assert!(added > 0 && room.owed_bytes() <= room.free.load(SeqCst), "{added}");
+        (0..added).for_each(|_| room.presentation_paid());
+        assert_eq!(room.owed_bytes(), needed(10, END_BYTES + CUT_BYTES));
     }
 
     #[test]

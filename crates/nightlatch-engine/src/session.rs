@@ -4,7 +4,11 @@
 //! session itself, what many have in common is shared ([`Who`], [`Terms`]), and what few need (a parent, leases, somebody who waits,
 //! an end) is put [`Aside`] when it is needed first.
 
-use crate::{cell::Cell, slots::Slot};
+use crate::{
+    added::{Added, AddedSet, Authentication},
+    cell::Cell,
+    slots::Slot,
+};
 use nightlatch_core::{
     Activity, CredentialHash, Deadline, EndReason, Kind, Register, SessionId, Span, Subject, Time, deadline,
 };
@@ -107,6 +111,8 @@ struct Aside {
     end_entry: AtomicU64,
     /// Limits went down by the entry before this index; the highest number while they do.
     lowered_by: AtomicU64,
+    /// What it got since it started.
+    added: OnceLock<Box<AddedSet>>,
 }
 
 /// No entry yet.
@@ -323,6 +329,45 @@ impl Session {
         let Some(aside) = self.aside.get() else { return Vec::new() };
         let leases = aside.leases.lock().unwrap_or_else(PoisonError::into_inner);
         leases.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// What it got since it started, if it got something.
+    pub(crate) fn added(&self) -> Option<&AddedSet> {
+        self.aside.get()?.added.get().map(|added| &**added)
+    }
+
+    /// It gets an authentication and a credential, which was first presented by that entry and then, if it was.
+    pub(crate) fn add(&self, added: &Arc<Added>, presented: Option<(u64, Time)>) {
+        self.aside().added.get_or_init(Box::default).insert(added, presented);
+    }
+
+    /// Whether a credential of it is no longer good at `now`: one that was added, or the one that it started with.
+    pub(crate) fn is_spent(&self, added: Option<&Added>, now: Time) -> bool {
+        self.added().is_some_and(|set| set.is_spent(added, now))
+    }
+
+    /// Every authentication of its subject: that of the start, and what was added since.
+    #[must_use]
+    pub fn authentications(&self) -> Vec<Authentication> {
+        let first = Authentication {
+            at: self.facts.started,
+            acr: self.facts.terms.acr.clone(),
+            presented: None,
+            replaced: self.added().and_then(AddedSet::first_replaced),
+        };
+        let added = self.added().map(AddedSet::authentications).unwrap_or_default();
+        std::iter::once(first).chain(added).collect()
+    }
+
+    /// When the subject last authenticated in this way, or in any. A lease is no authentication: its parent's count.
+    #[must_use]
+    pub fn authenticated(&self, acr: Option<&str>) -> Option<Time> {
+        if let Some(parent) = self.parent() {
+            return parent.authenticated(acr);
+        }
+        let first = acr.is_none() || self.facts.terms.acr.as_deref() == acr;
+        let added = self.added().and_then(|added| added.youngest(acr));
+        first.then_some(self.facts.started).max(added)
     }
 
     /// Limits are about to go down: until [`noted`](Session::note_lowered) they are not what is on record.

@@ -80,7 +80,7 @@ pub enum StartError {
 }
 
 /// How far ahead of ours another clock may be before its authentication time is refused.
-const SKEW: Span = Span::from_secs(5);
+pub(crate) const SKEW: Span = Span::from_secs(5);
 const GROUPS_BYTES_MOST: usize = 32_768;
 
 /// A session whose entry is on its way to disk.
@@ -175,7 +175,7 @@ impl Authority {
     fn live_parent(&self, id: SessionId, now: Time) -> Result<Arc<Session>, StartError> {
         let parent = self.session(id).ok_or(StartError::ParentNotLive(id))?;
         match self.decide(&parent, Activity::Passive, now.as_nanos(), "start") {
-            Committed::Live(_) => Ok(parent),
+            Committed::Live(_) | Committed::InsufficientAuthentication(_) => Ok(parent),
             Committed::Ended(_) | Committed::EndedNow(..) => Err(StartError::ParentNotLive(id)),
         }
     }

@@ -92,6 +92,10 @@ pub struct Stats {
     cuts: [Lateness; Channel::ALL.len()],
     /// How late deadlines were noticed.
     pub ends: Lateness,
+    /// Checks denied because what was asked needs a fresher authentication.
+    pub insufficient: AtomicU64,
+    /// Authentications added to sessions.
+    pub authentications: AtomicU64,
     /// Sessions started.
     pub started: AtomicU64,
     /// Steps of the wall clock forward that were noted: they counted as time passed.

@@ -7,7 +7,10 @@
 
 mod credentials;
 
-use crate::session::{Session, Who};
+use crate::{
+    added::Added,
+    session::{Session, Who},
+};
 use credentials::Credentials;
 use nightlatch_core::{CredentialHash, SessionId, Subject};
 use std::{
@@ -15,14 +18,16 @@ use std::{
     cmp::Ordering,
     collections::{BTreeSet, HashMap},
     hash::{Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
 };
 
 /// The live table; ended sessions stay for a while, so that whoever holds their credential learns why.
 #[derive(Default)]
 pub(crate) struct Table {
-    by_credential: Credentials,
+    by_credential: Credentials<Session>,
+    /// Credentials that sessions got since they started; not made before there is one.
+    added: OnceLock<Credentials<Added>>,
     indexes: Mutex<Indexes>,
 }
 
@@ -58,9 +63,21 @@ impl Indexes {
 }
 
 impl Table {
-    /// The session that this credential names.
-    pub(crate) fn by_credential(&self, credential: &CredentialHash) -> Option<Arc<Session>> {
-        self.by_credential.get(credential)
+    /// The session that this credential names, and what it was added with, if it is not the one that the session started with.
+    pub(crate) fn by_credential(
+        &self,
+        credential: &CredentialHash,
+    ) -> Option<(Arc<Session>, Option<Arc<Added>>)> {
+        if let Some(session) = self.by_credential.get(credential) {
+            return Some((session, None));
+        }
+        let added = self.added.get()?.get(credential)?;
+        Some((added.session()?, Some(added)))
+    }
+
+    /// A session that is known got a credential.
+    pub(crate) fn add(&self, added: &Arc<Added>) {
+        self.added.get_or_init(Credentials::default).insert(added);
     }
 
     pub(crate) fn insert(&self, session: &Arc<Session>) {
@@ -85,10 +102,13 @@ impl Table {
         });
     }
 
-    /// Forgets a session: its credential is unknown from now on.
+    /// Forgets a session: its credentials are unknown from now on.
     pub(crate) fn remove(&self, session: &Session) {
         let mut indexes = self.indexes();
-        self.by_credential.remove(session);
+        self.by_credential.remove(&session.facts.credential);
+        for added in session.added().iter().flat_map(|set| set.all()) {
+            self.added.get().iter().for_each(|known| known.remove(&added.credential));
+        }
         indexes.by_id.remove(&session.facts.id);
         let subject = &session.facts.who.subject;
         if let Some(of_subject) = indexes.by_subject.get_mut(subject) {

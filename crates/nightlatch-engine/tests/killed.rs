@@ -98,7 +98,7 @@ fn work(engine: &Arc<Engine>, mut chance: Chance) {
                         say(format_args!("ended {id} {} {}", refusal.end.reason, refusal.end.at.as_millis()));
                         mine.swap_remove(pick);
                     }
-                    Admission::Unknown => say(format_args!("unknown {id}")),
+                    Admission::Insufficient(_) | Admission::Unknown => say(format_args!("unknown {id}")),
                 }
             }
             8 if !mine.is_empty() => {

@@ -64,7 +64,9 @@ fn never_revived_one_of_two_ends_wins_and_no_touch_passes_it() {
                 assert_eq!(found, reason);
                 LAST
             }
-            Committed::EndedNow(..) => panic!("its deadline had not come"),
+            Committed::InsufficientAuthentication(_) | Committed::EndedNow(..) => {
+                panic!("its deadline had not come, and nothing was asked of its authentications")
+            }
         };
         assert_eq!(cell.word().last_activity(), at(last), "a touch counts if and only if it was let through");
         for now in [0, 1_200, 8_999] {
@@ -98,7 +100,9 @@ fn never_revived_a_touch_that_read_the_clock_before_the_deadline_cannot_pass_the
                 assert_eq!((winners, reason), (1, EndReason::IdleTimeout));
                 assert_eq!(cell.word().last_activity(), at(LAST));
             }
-            Committed::EndedNow(..) => panic!("its deadline had not come"),
+            Committed::InsufficientAuthentication(_) | Committed::EndedNow(..) => {
+                panic!("its deadline had not come, and nothing was asked of its authentications")
+            }
         }
     });
 }
@@ -129,7 +133,7 @@ fn never_longer_limits_that_go_down_while_somebody_decides() {
             Committed::EndedNow(reason, due) => {
                 assert_eq!((reason, due.at), (EndReason::IdleTimeout, at(1_400)));
             }
-            Committed::Ended(_) => panic!("nobody else ends it"),
+            Committed::InsufficientAuthentication(_) | Committed::Ended(_) => panic!("nobody else ends it"),
         }
     });
 }

@@ -20,7 +20,7 @@ use http::{
 };
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
-use nightlatch_engine::{End, Session};
+use nightlatch_engine::{Demand, End, Session};
 use serde_json::{Value, json};
 use std::{borrow::Cow, time::Duration};
 use tokio::time::timeout;
@@ -34,6 +34,8 @@ pub(crate) type Answer = Response<ClientBody>;
 const DRAIN_BYTES: usize = 256 * 1024;
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
+/// What RFC 9470 calls it.
+const INSUFFICIENT: &str = "insufficient_user_authentication";
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
@@ -126,6 +128,36 @@ impl Gateway {
         }
         let mut answer = unauthorized(&body);
         append_cookies(&mut answer, cookies);
+        answer
+    }
+
+    /// The session lives, and what was asked needs a fresher authentication: the challenge of RFC 9470 section 3 to a program; a person signs
+    /// in again. Nothing of the session is told or taken.
+    pub(crate) fn authenticate_again(&self, asker: &Asker, demand: &Demand) -> Answer {
+        if asker.call {
+            return trailers_only(Status::Unauthenticated, INSUFFICIENT, Outcome::NotForwarded);
+        }
+        if asker.navigation {
+            return self.to_login(asker, Vec::new());
+        }
+        let max_age = demand.age.as_millis() / 1_000;
+        let mut body = json!({
+            "type": "urn:nightlatch:problem:insufficient-user-authentication",
+            "title": "This needs a fresh sign-in.",
+            "status": 401,
+            "max_age": max_age,
+            "login_url": asker.login_url(),
+        });
+        let mut challenge = format!("Bearer error=\"{INSUFFICIENT}\", max_age=\"{max_age}\"");
+        if let Some(acr) = &demand.acr {
+            body["acr_values"] = json!(acr);
+            challenge.push_str(&format!(", acr_values=\"{acr}\""));
+        }
+        let mut answer = unauthorized(&body);
+        // What the configuration takes for an `acr` can stand between quotes; if it could not, the plain challenge is left.
+        if let Ok(challenge) = HeaderValue::try_from(challenge) {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
         answer
     }
 

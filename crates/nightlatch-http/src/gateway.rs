@@ -17,9 +17,9 @@ use crate::{
     upstream::{Protocol, Upstream, room::Room},
     vocabulary::Vocabulary,
 };
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use nightlatch_core::{Activity, ActivityMode, RouteSays, Trigger};
-use nightlatch_engine::Engine;
+use nightlatch_engine::{Demand, Engine};
 use std::{
     cmp::Reverse,
     sync::{Arc, Mutex},
@@ -28,6 +28,15 @@ use tokio::sync::Semaphore;
 
 /// The prefix of the gateway's own routes.
 pub const OWN_PREFIX: &str = "/_nightlatch/";
+
+/// Routes that need a fresh authentication.
+#[derive(Clone, Debug)]
+pub struct SensitiveRoute {
+    /// Which.
+    pub pattern: RoutePattern,
+    /// What they ask of the session's authentications.
+    pub demand: Demand,
+}
 
 /// What an application behind the gateway is.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +59,8 @@ pub struct AppSettings {
     pub active: Vec<RoutePattern>,
     /// Routes that never count.
     pub passive: Vec<RoutePattern>,
+    /// Routes that need a fresh authentication, and so a session, whatever `public` says. What all that match ask for is needed.
+    pub sensitive: Vec<SensitiveRoute>,
     /// What counts where no route says so.
     pub activity: ActivityMode,
     /// Whether WebSockets may be opened.
@@ -121,6 +132,7 @@ pub(crate) struct App {
     public: RouteSet,
     active: RouteSet,
     passive: RouteSet,
+    sensitive: Vec<SensitiveRoute>,
     vocabulary: Vocabulary,
     activity: ActivityMode,
     pub(crate) name: String,
@@ -184,6 +196,29 @@ impl Gateway {
         &self.apps
     }
 
+    /// Whether an application of this name has routes that need a fresh authentication.
+    #[must_use]
+    pub fn has_sensitive_routes(&self, app: &str) -> bool {
+        self.named(app).any(|app| !app.sensitive.is_empty())
+    }
+
+    /// What a request to this application asks of the session's authentications, given as a method and a path (`POST /orders/17`,
+    /// `WS /ws`). None if that is no request that would be forwarded.
+    #[must_use]
+    pub fn demands(&self, app: &str, route: &str) -> Option<Vec<&Demand>> {
+        let (method, target) = route.split_once(' ')?;
+        let websocket = method == "WS";
+        let method = if websocket { Method::GET } else { Method::from_bytes(method.as_bytes()).ok()? };
+        let path = target.split_once('?').map_or(target, |(path, _)| path);
+        let path = CanonicalPath::parse(path.as_bytes()).ok()?;
+        let request = RouteRequest { method: &method, websocket, path: &path };
+        Some(self.named(app).flat_map(|app| app.demands(request)).collect())
+    }
+
+    fn named(&self, name: &str) -> impl Iterator<Item = &App> {
+        self.apps.iter().filter(move |app| app.name == name)
+    }
+
     /// Whether the browser's connection is TLS: then its cookies are the ones that only TLS carries.
     pub(crate) fn is_secure(&self, client: &ClientView) -> bool {
         match &self.public_origin {
@@ -214,8 +249,9 @@ impl App {
         room: Arc<Room>,
     ) -> Result<App, AppCookieError> {
         let patterns = [&settings.public, &settings.active, &settings.passive];
+        let sensitive = settings.sensitive.iter().map(|route| &route.pattern);
         Ok(App {
-            vocabulary: Vocabulary::new(patterns.into_iter().flatten()),
+            vocabulary: Vocabulary::new(patterns.into_iter().flatten().chain(sensitive)),
             cookies: AppCookies::new(cookie_key, settings.app_cookies.iter().map(String::as_str))?,
             host: settings.host,
             port: settings.port,
@@ -223,6 +259,7 @@ impl App {
             public: RouteSet::new(settings.public),
             active: RouteSet::new(settings.active),
             passive: RouteSet::new(settings.passive),
+            sensitive: settings.sensitive,
             activity: settings.activity,
             name: settings.name,
             // A stream cannot be handed over.
@@ -251,6 +288,12 @@ impl App {
         self.public.matches(request, Reading::Grant).is_some()
     }
 
+    /// What the request asks of the session's authentications.
+    pub(crate) fn demands(&self, request: RouteRequest<'_>) -> Vec<&Demand> {
+        let asks = |route: &&SensitiveRoute| route.pattern.matches(request, Reading::Restrict);
+        self.sensitive.iter().filter(asks).map(|route| &route.demand).collect()
+    }
+
     /// Whether the request counts as activity.
     pub(crate) fn counts(&self, request: RouteRequest<'_>, trigger: Trigger) -> Activity {
         let says = match () {
@@ -264,7 +307,11 @@ impl App {
     /// The route's name in the record: a pattern, never a URL.
     pub(crate) fn route_name(&self, request: RouteRequest<'_>) -> Arc<str> {
         let sets = [&self.passive, &self.active, &self.public];
-        let named = sets.into_iter().find_map(|set| set.matches(request, Reading::Grant));
+        let sensitive = || {
+            let mut patterns = self.sensitive.iter().map(|route| &route.pattern);
+            patterns.find(|pattern| pattern.matches(request, Reading::Grant))
+        };
+        let named = sets.into_iter().find_map(|set| set.matches(request, Reading::Grant)).or_else(sensitive);
         match named {
             Some(pattern) => pattern.to_string().into(),
             None => self.vocabulary.generalise(request).into(),

@@ -67,7 +67,7 @@ pub mod websocket;
 
 pub use door::{Door, Listener};
 pub use failures::{CutOff, Failure};
-pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, Settings};
+pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, SensitiveRoute, Settings};
 pub use limits::{Http2, Limits};
 pub use sign_in::{Begun, Finished, Identified, Pending, Provider, SignIn, SignInFailure};
 pub use socket::Socket;

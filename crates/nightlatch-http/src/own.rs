@@ -193,6 +193,7 @@ impl Gateway {
         match self.engine.check(&presented.hash, activity, POINT) {
             Admission::Granted(permit) => Ok(Standing { permit, by_cookie }),
             Admission::Ended(refusal) => Err(Refused::Over { refusal, by_cookie }),
+            Admission::Insufficient(insufficient) => Err(Refused::Insufficient(insufficient)),
             Admission::Unknown => Err(Refused::NotSignedIn(None)),
         }
     }

@@ -190,8 +190,9 @@ impl Gateway {
         let switch = app.upgrades.asked_for(asking).map_err(|fault| Refused::Malformed(fault.to_string()))?;
         let websocket = switch.as_ref().is_some_and(Switch::is_websocket);
         let route = RouteRequest { method: request.method(), websocket, path: &read.path };
+        let demands = app.demands(route);
         // Nobody could end what no session is behind: a public route is public for requests only.
-        if switch.is_none() && app.is_public(route) {
+        if switch.is_none() && demands.is_empty() && app.is_public(route) {
             return Ok(Granted { permit: None, switch: None, by_cookie: false });
         }
         let extraction = extract(headers, Gateway::cookie_names(read.asker.secure));
@@ -205,8 +206,9 @@ impl Gateway {
         };
         let by_cookie = presented.carrier == Carrier::Cookie;
         let activity = app.counts(route, trigger(request.method(), headers));
-        match self.engine.check(&presented.hash, activity, POINT) {
+        match self.engine.check_sensitive(&presented.hash, activity, POINT, &demands) {
             Admission::Granted(permit) => Ok(Granted { permit: Some(Arc::new(permit)), switch, by_cookie }),
+            Admission::Insufficient(insufficient) => Err(Refused::Insufficient(insufficient)),
             Admission::Ended(refusal) => Err(Refused::Over { refusal, by_cookie }),
             Admission::Unknown => Err(Refused::NotSignedIn(None)),
         }
@@ -233,6 +235,8 @@ pub(crate) enum Refused {
         /// The credential came as a cookie.
         by_cookie: bool,
     },
+    /// Its session lives, and it needs a fresher authentication.
+    Insufficient(nightlatch_engine::Insufficient),
     /// It brings two different credentials.
     Conflict,
     /// It asks for a WebSocket in a way that is none.
@@ -259,6 +263,7 @@ impl Refused {
                     None => gateway.not_signed_in(&asker),
                 }
             }
+            Refused::Insufficient(insufficient) => gateway.authenticate_again(&asker, &insufficient.demand),
             Refused::Conflict => gateway.refuse(&asker, &CONFLICT),
             Refused::Malformed(detail) => {
                 gateway.refuse(&asker, &Obstacle { detail: detail.into(), ..MALFORMED })

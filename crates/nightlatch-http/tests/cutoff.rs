@@ -323,7 +323,7 @@ async fn never_early_pushes_do_not_count_and_requests_do() {
     ) {
         Admission::Granted(_) => None,
         Admission::Ended(refusal) => Some(refusal.end.reason),
-        Admission::Unknown => panic!("known"),
+        other => panic!("known and live, or over: {other:?}"),
     };
     assert_eq!((state(&active), state(&passive)), (None, Some(EndReason::IdleTimeout)));
 }

@@ -54,9 +54,10 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "nightlatch_checks",
         kind: MetricType::Counter,
-        labels: "`result` (`granted`, `refused`, `unknown`), `reason`",
-        means: "Decisions. Of a granted one the reason is `active` or `passive`; of a refused one it is the end reason; a credential \
-                that names no session is `unknown`.",
+        labels: "`result` (`granted`, `insufficient`, `refused`, `unknown`), `reason`",
+        means: "Decisions. Of a granted one the reason is `active` or `passive`; of a refused one it is the end reason; `insufficient` \
+                is a live session without an authentication as fresh as the route needs; a credential that names no session is \
+                `unknown`.",
         samples: checks,
     },
     Metric {
@@ -65,6 +66,13 @@ const METRICS: &[Metric] = &[
         labels: "",
         means: "Sessions started by this run.",
         samples: |engine| one(Value::Counter(engine.stats().started.load(Relaxed))),
+    },
+    Metric {
+        name: "nightlatch_authentications_added",
+        kind: MetricType::Counter,
+        labels: "",
+        means: "Authentications, each with a credential, that sessions got after their start.",
+        samples: |engine| one(Value::Counter(engine.stats().authentications.load(Relaxed))),
     },
     Metric {
         name: "nightlatch_sessions_ended",
@@ -339,6 +347,7 @@ fn checks(engine: &Engine) -> Vec<Sample> {
     let mut samples = vec![
         sample("granted", "active", stats.granted(Activity::Active)),
         sample("granted", "passive", stats.granted(Activity::Passive)),
+        sample("insufficient", "authentication", stats.insufficient.load(Relaxed)),
         sample("unknown", "unknown", stats.refused_unknown.load(Relaxed)),
     ];
     let refused = |reason: EndReason| sample("refused", reason.code(), stats.refused(reason));

@@ -25,10 +25,10 @@ use crate::{
     witnessing::Regular,
 };
 use nightlatch_core::{ActivityMode, Limits, Policy, PolicyError, Span};
-use nightlatch_engine::{Engine, OpenError, OsTime, Recovery, Running};
+use nightlatch_engine::{Demand, Engine, OpenError, OsTime, Recovery, Running};
 use nightlatch_http::{
-    AppSettings, DemoUser, Door, Gateway, Listener, Settings, SignIn, app_cookie::AppCookieError,
-    route as gateway_route,
+    AppSettings, DemoUser, Door, Gateway, Listener, SensitiveRoute, Settings, SignIn,
+    app_cookie::AppCookieError, route as gateway_route,
 };
 use nightlatch_identity::NoRandomness;
 use nightlatch_store::KeyError;
@@ -107,8 +107,8 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Takes the ports, or those of `held` that are the same, and recovers what is in the data directory.
-    pub(crate) async fn open(config: &Config, keys: &[LoadedKey], mut held: Held) -> Result<Site, SiteError> {
+    /// Takes the ports and recovers what is in the data directory.
+    pub(crate) async fn open(config: &Config, keys: &[LoadedKey]) -> Result<Site, SiteError> {
         let limits = &config.policy;
         let [idle, absolute, warning] =
             [limits.idle, limits.absolute, limits.warning].map(|limit| Span::from_millis(limit.0));
@@ -117,6 +117,7 @@ impl Site {
             [] => None,
             files => Some(Certificates::read(files)?),
         };
+        let mut held = Held::of_environment();
         let gateway_listener = held.tcp(config.listen.gateway).await?;
         let proxied_listener = match config.listen.gateway_proxied {
             Some(address) => Some(held.tcp(address).await?),
@@ -315,6 +316,7 @@ fn app_settings(app: &App) -> Result<AppSettings, SiteError> {
         public: routes(&app.public)?,
         active: routes(&app.active)?,
         passive: routes(&app.passive)?,
+        sensitive: sensitive(app)?,
         activity: match app.activity {
             Activity::Human => ActivityMode::Human,
             Activity::Requests => ActivityMode::Requests,
@@ -328,6 +330,16 @@ fn app_settings(app: &App) -> Result<AppSettings, SiteError> {
             .collect(),
         app_cookies: app.app_cookies.clone(),
     })
+}
+
+fn sensitive(app: &App) -> Result<Vec<SensitiveRoute>, SiteError> {
+    let patterns: Vec<RoutePattern> = app.sensitive.iter().map(|sensitive| sensitive.route.clone()).collect();
+    let demands = app.sensitive.iter().map(|sensitive| Demand {
+        age: Span::from_millis(sensitive.authentication_age.0),
+        acr: sensitive.acr.clone(),
+    });
+    let routes = routes(&patterns)?.into_iter().zip(demands);
+    Ok(routes.map(|(pattern, demand)| SensitiveRoute { pattern, demand }).collect())
 }
 
 fn routes(patterns: &[RoutePattern]) -> Result<Vec<gateway_route::RoutePattern>, SiteError> {

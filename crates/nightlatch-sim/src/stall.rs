@@ -136,7 +136,7 @@ impl World {
         let check = move |activity| match engine.check(&credential, activity, "sim") {
             Admission::Granted(_) => Ok(()),
             Admission::Ended(refusal) => Err((refusal.end.reason, refusal.end.at.as_millis())),
-            Admission::Unknown => Err((EndReason::Logout, 0)),
+            Admission::Insufficient(_) | Admission::Unknown => Err((EndReason::Logout, 0)),
         };
         let engine = Arc::clone(self.engine()?);
         Ok(Some(match held {

@@ -275,6 +275,7 @@ impl World {
                 equal("a request is refused", &Some((refusal.end.reason, refusal.end.at.as_millis())), &end)?;
                 equal("its session is on record", &true, &started)
             }
+            Admission::Insufficient(_) => Err(Difference("nothing was asked of its authentications".into())),
             Admission::Unknown => {
                 let forgotten = end.is_some_and(|(_, at)| now - at >= REMEMBERED);
                 equal("a credential is unknown", &true, &(!started || forgotten))

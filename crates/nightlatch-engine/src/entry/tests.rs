@@ -62,6 +62,16 @@ fn one_of_each() -> Vec<Entry> {
             lateness_us: 1,
         }),
         Entry::RefusedAfterEnd { session: text(), at: 1, point: text() },
+        Entry::AuthenticationAdded(AuthenticationAdded {
+            session: text(),
+            subject: text(),
+            cause: text(),
+            at: 1,
+            authenticated: 1,
+            acr: Some(text()),
+            credential: text(),
+        }),
+        Entry::CredentialPresented { session: text(), at: 1, issued_by: 1 },
         Entry::LimitsLowered {
             session: text(),
             at: 1,

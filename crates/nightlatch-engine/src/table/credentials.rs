@@ -15,7 +15,7 @@
 //! whether the number has changed, and if so looks again: what is written in 3. carries the new number with it. So a session
 //! that is in the table is found, always. Writers take turns by a lock.
 
-use crate::session::Session;
+use crate::{added::Added, session::Session};
 use arc_swap::ArcSwapOption;
 use nightlatch_core::CredentialHash;
 use std::sync::{
@@ -37,27 +37,53 @@ const PAGES: usize = 16_384;
 /// How full buckets are kept: seven sessions for two of them.
 const SESSIONS_FOR_TWO: usize = 7;
 
-/// The sessions that are known, by the hash of their credential.
-pub(super) struct Credentials {
-    pages: Box<[OnceLock<Box<[Bucket]>>]>,
+/// What is found by a credential.
+pub(super) trait Named {
+    /// The credential that names it.
+    fn credential(&self) -> &CredentialHash;
+}
+
+impl Named for Session {
+    fn credential(&self) -> &CredentialHash {
+        &self.facts.credential
+    }
+}
+
+impl Named for Added {
+    fn credential(&self) -> &CredentialHash {
+        &self.credential
+    }
+}
+
+/// The sessions that are known, by the hash of the credential that they started with; or the credentials that they got since.
+pub(super) struct Credentials<T> {
+    pages: Box<[Page<T>]>,
     /// How many buckets are in use; only goes up.
     buckets: AtomicUsize,
     /// How many sessions there are. Held by whoever writes.
     sessions: Mutex<usize>,
 }
 
-#[derive(Default)]
+/// So many buckets, made when the first of them is needed.
+type Page<T> = OnceLock<Box<[Bucket<T>]>>;
+
 #[repr(align(64))]
-struct Bucket {
+struct Bucket<T> {
     /// One byte of each place's credential.
     tags: AtomicU64,
-    places: [ArcSwapOption<Session>; PLACES],
+    places: [ArcSwapOption<T>; PLACES],
     /// What found no place here.
-    more: ArcSwapOption<Bucket>,
+    more: ArcSwapOption<Bucket<T>>,
 }
 
-impl Default for Credentials {
-    fn default() -> Credentials {
+impl<T> Default for Bucket<T> {
+    fn default() -> Bucket<T> {
+        Bucket { tags: 0.into(), places: Default::default(), more: ArcSwapOption::default() }
+    }
+}
+
+impl<T> Default for Credentials<T> {
+    fn default() -> Credentials<T> {
         Credentials {
             pages: (0..DOUBLINGS + PAGES).map(|_| OnceLock::new()).collect(),
             buckets: AtomicUsize::new(1),
@@ -66,8 +92,8 @@ impl Default for Credentials {
     }
 }
 
-impl Credentials {
-    pub(super) fn get(&self, credential: &CredentialHash) -> Option<Arc<Session>> {
+impl<T: Named> Credentials<T> {
+    pub(super) fn get(&self, credential: &CredentialHash) -> Option<Arc<T>> {
         let mut buckets = self.buckets.load(Acquire);
         loop {
             let found = self.bucket(number_of(credential, buckets)).get(credential);
@@ -79,10 +105,10 @@ impl Credentials {
         }
     }
 
-    pub(super) fn insert(&self, session: &Arc<Session>) {
+    pub(super) fn insert(&self, session: &Arc<T>) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let buckets = self.buckets.load(Acquire);
-        self.bucket(number_of(&session.facts.credential, buckets)).insert(session);
+        self.bucket(number_of(session.credential(), buckets)).insert(session);
         *sessions += 1;
         if *sessions * 2 > buckets * SESSIONS_FOR_TWO && buckets < PAGE * PAGES {
             self.grow(buckets);
@@ -90,18 +116,20 @@ impl Credentials {
     }
 
     /// The same for many at once, before anybody asks: there are as many buckets as they need, before the first is put in.
-    pub(super) fn fill<'a>(&self, all: impl ExactSizeIterator<Item = &'a Arc<Session>>) {
+    pub(super) fn fill<'a>(&self, all: impl ExactSizeIterator<Item = &'a Arc<T>>)
+    where
+        T: 'a,
+    {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         debug_assert_eq!(*sessions, 0, "a table that is filled is empty before");
         *sessions = all.len();
         let buckets = (all.len() * 2 / SESSIONS_FOR_TWO + 1).min(PAGE * PAGES);
         self.buckets.store(buckets, Release);
-        all.for_each(|session| self.bucket(number_of(&session.facts.credential, buckets)).insert(session));
+        all.for_each(|session| self.bucket(number_of(session.credential(), buckets)).insert(session));
     }
 
-    pub(super) fn remove(&self, session: &Session) {
+    pub(super) fn remove(&self, credential: &CredentialHash) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let credential = &session.facts.credential;
         let bucket = self.bucket(number_of(credential, self.buckets.load(Acquire)));
         *sessions -= usize::from(bucket.remove(credential));
     }
@@ -110,24 +138,24 @@ impl Credentials {
     fn grow(&self, buckets: usize) {
         let parted = self.bucket(number_before(buckets));
         let new = self.bucket(buckets);
-        let goes_over = |session: &Arc<Session>| number_of(&session.facts.credential, buckets + 1) == buckets;
-        let moved: Vec<Arc<Session>> = parted.sessions().filter(goes_over).collect();
+        let goes_over = |session: &Arc<T>| number_of(session.credential(), buckets + 1) == buckets;
+        let moved: Vec<Arc<T>> = parted.sessions().filter(goes_over).collect();
         moved.iter().for_each(|session| new.insert(session));
         self.buckets.store(buckets + 1, Release);
         for session in moved {
-            parted.remove(&session.facts.credential);
+            parted.remove(session.credential());
         }
     }
 
-    fn bucket(&self, number: usize) -> &Bucket {
+    fn bucket(&self, number: usize) -> &Bucket<T> {
         let (page, beginning, length) = page_of(number);
         let page = self.pages[page].get_or_init(|| (0..length).map(|_| Bucket::default()).collect());
         &page[number - beginning]
     }
 }
 
-impl Bucket {
-    fn get(&self, credential: &CredentialHash) -> Option<Arc<Session>> {
+impl<T: Named> Bucket<T> {
+    fn get(&self, credential: &CredentialHash) -> Option<Arc<T>> {
         let tags = self.tags.load(Acquire).to_le_bytes();
         for (place, tag) in self.places.iter().zip(tags) {
             if tag != tag_of(credential) {
@@ -135,7 +163,7 @@ impl Bucket {
             }
             let session = place.load();
             if let Some(session) = &*session
-                && session.facts.credential == *credential
+                && session.credential() == credential
             {
                 return Some(Arc::clone(session));
             }
@@ -143,10 +171,10 @@ impl Bucket {
         self.more.load().as_ref()?.get(credential)
     }
 
-    fn insert(&self, session: &Arc<Session>) {
+    fn insert(&self, session: &Arc<T>) {
         if let Some(free) = self.places.iter().position(|place| place.load().is_none()) {
             self.places[free].store(Some(Arc::clone(session)));
-            self.tag(free, tag_of(&session.facts.credential));
+            self.tag(free, tag_of(session.credential()));
             return;
         }
         match &*self.more.load() {
@@ -161,8 +189,8 @@ impl Bucket {
 
     /// True if it was here.
     fn remove(&self, credential: &CredentialHash) -> bool {
-        let is_it = |place: &ArcSwapOption<Session>| {
-            place.load().as_ref().is_some_and(|session| session.facts.credential == *credential)
+        let is_it = |place: &ArcSwapOption<T>| {
+            place.load().as_ref().is_some_and(|session| session.credential() == credential)
         };
         if let Some(place) = self.places.iter().position(is_it) {
             self.places[place].store(None);
@@ -178,7 +206,7 @@ impl Bucket {
     }
 
     /// Every session that is here, or in what is linked.
-    fn sessions(&self) -> impl Iterator<Item = Arc<Session>> {
+    fn sessions(&self) -> impl Iterator<Item = Arc<T>> {
         let more = self.more.load().as_ref().map(|more| more.sessions().collect::<Vec<_>>());
         self.places.iter().filter_map(ArcSwapOption::load_full).chain(more.into_iter().flatten())
     }

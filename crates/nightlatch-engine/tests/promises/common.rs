@@ -147,7 +147,7 @@ fn check(engine: &Arc<Engine>, token: &Token, activity: Activity) -> Result<Perm
     match engine.check(&token.hash(), activity, "test") {
         Admission::Granted(permit) => Ok(permit),
         Admission::Ended(refusal) => Err(refusal),
-        Admission::Unknown => panic!("the credential is unknown"),
+        other => panic!("neither granted nor over: {other:?}"),
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod blocked;
 mod common;
-mod damaged;
+mod credentials;
 mod fail_closed;
 mod faults;
 mod never_early;

@@ -43,7 +43,7 @@ impl Gateway {
         };
         let before = match before {
             Admission::Granted(permit) => Some(Arc::clone(permit.session())),
-            Admission::Ended(_) | Admission::Unknown => None,
+            Admission::Insufficient(_) | Admission::Ended(_) | Admission::Unknown => None,
         };
         let subject = who.subject.clone();
         let continued = ended

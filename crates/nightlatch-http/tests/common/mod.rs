@@ -136,7 +136,7 @@ impl Site {
         match self.engine().check(&token.hash(), Activity::Passive, "test") {
             Admission::Granted(permit) => Arc::clone(permit.session()),
             Admission::Ended(refusal) => refusal.session,
-            Admission::Unknown => panic!("known"),
+            other => panic!("known and live, or over: {other:?}"),
         }
     }
 

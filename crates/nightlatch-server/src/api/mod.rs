@@ -27,6 +27,7 @@ mod session_end;
 mod session_list;
 mod session_show;
 mod session_start;
+mod session_step_up;
 mod subject_block;
 mod view;
 
@@ -136,6 +137,7 @@ pub(crate) fn router(state: ApiState) -> Router {
         .route("/v1/sessions", post(session_start::start).get(session_list::list))
         .route("/v1/sessions/end", post(session_end::end_many))
         .route("/v1/sessions/{id}", get(session_show::show).delete(session_end::end_one))
+        .route("/v1/sessions/{id}/authentications", post(session_step_up::step_up))
         .route(
             "/v1/subjects/{subject}/block",
             put(subject_block::block).get(subject_block::show).delete(subject_block::unblock),

@@ -2,7 +2,7 @@
 
 use super::{
     check, events, health, ledger, policy, problem, record, session_end, session_list, session_show,
-    session_start, subject_block, view,
+    session_start, session_step_up, subject_block, view,
 };
 use axum::{http::header, response::IntoResponse};
 use utoipa::{
@@ -28,6 +28,7 @@ use utoipa::{
         session_end::end_many,
         session_show::show,
         session_end::end_one,
+        session_step_up::step_up,
         subject_block::block,
         subject_block::show,
         subject_block::unblock,
@@ -49,7 +50,7 @@ use utoipa::{
     ),
     components(schemas(
         session_start::StartBody, session_start::StartedView, session_list::SessionPage, session_end::EndBody,
-        session_end::EndedView, session_end::EndedSession, view::SessionView, view::LimitsView, view::DeadlineView,
+        session_step_up::StepUpBody, session_step_up::SteppedUpView, session_end::EndedView, session_end::EndedSession, view::SessionView, view::LimitsView, view::AuthenticationView, view::DeadlineView,
         view::EndView, subject_block::BlockBody, subject_block::BlockView, subject_block::BlockedView,
         subject_block::LiftedView, subject_block::BlockPage, check::CheckBody, check::CheckView, policy::PolicyView, ledger::EntryPage, record::EntryView,
         ledger::InclusionView, ledger::ConsistencyView, health::HealthView, health::FaultView, problem::ProblemBody,

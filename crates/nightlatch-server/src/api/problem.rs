@@ -54,6 +54,9 @@ codes! {
     WrongMethod "wrong-method" METHOD_NOT_ALLOWED "this path does not take this method";
     TooSlow "too-slow" REQUEST_TIMEOUT "the body took too long to arrive";
     AmbiguousSubject "ambiguous-subject" CONFLICT "more than one provider has a subject of this name";
+    SessionOver "session-over" CONFLICT "the session is over";
+    TooManyAuthentications "too-many-authentications" CONFLICT "the session has as many authentications as it can";
+    Lease "lease" CONFLICT "a lease has no authentication of its own";
     TooLarge "too-large" PAYLOAD_TOO_LARGE "the body is larger than 64 KiB";
     NotJson "not-json" UNSUPPORTED_MEDIA_TYPE "the body must be sent as `application/json`";
     WrongHost "wrong-host" MISDIRECTED_REQUEST "the `Host` of the request is not an address of this listener";

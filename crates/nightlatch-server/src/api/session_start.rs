@@ -13,7 +13,7 @@ use super::{
 };
 use crate::words::{instant, read_instant, read_span};
 use axum::{Json, extract::State, http::StatusCode};
-use nightlatch_core::{Kind, SessionId, Subject};
+use nightlatch_core::{Kind, SessionId, Subject, Time};
 use nightlatch_engine::{Start, StartError, Stops, Tighter};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -127,10 +127,7 @@ fn order(state: &ApiState, provider: &str, body: StartBody) -> Result<Start, Pro
         text.map(|text| read_span(&text).ok_or_else(|| bad(field, wanted))).transpose()
     };
     let kind = body.kind.map(|kind| kind.parse::<Kind>()).transpose();
-    let authenticated = body.authenticated_at.map(|text| {
-        let wanted = "an instant as RFC 3339 with its offset, such as `2026-11-21T22:05:59Z`";
-        read_instant(&text).ok_or_else(|| bad("authenticated_at", wanted))
-    });
+    let authenticated = body.authenticated_at.map(|text| instant_of("authenticated_at", &text));
     let subject = Subject { provider: provider.to_owned(), name: body.subject };
     Ok(Start {
         kind: kind.map_err(|()| bad("kind", "`person`, `service` or `agent`"))?.unwrap_or_default(),
@@ -143,6 +140,14 @@ fn order(state: &ApiState, provider: &str, body: StartBody) -> Result<Start, Pro
         tighter: Tighter { idle: span("idle", body.idle)?, absolute: span("absolute", body.absolute)? },
         cause: "api",
         subject,
+    })
+}
+
+/// What a field says that holds an instant.
+pub(super) fn instant_of(field: &str, text: &str) -> Result<Time, Problem> {
+    read_instant(text).ok_or_else(|| {
+        let wanted = "an instant as RFC 3339 with its offset, such as `2026-11-21T22:05:59Z`";
+        Problem::new(Code::BadField, format!("`{field}` must be {wanted}"))
     })
 }
 
@@ -174,7 +179,7 @@ fn refused(state: &ApiState, error: &StartError) -> Problem {
 }
 
 /// What is wrong, and since when.
-fn not_recording(state: &ApiState) -> String {
+pub(super) fn not_recording(state: &ApiState) -> String {
     let faults = state.engine().health().faults;
     let stops = faults.iter().find(|fault| fault.part.stops() != Stops::Nothing);
     stops.map_or_else(

@@ -5,7 +5,7 @@
 
 use crate::words::{instant, instant_ms};
 use nightlatch_core::{DeadlineReason, Time};
-use nightlatch_engine::{End, Engine, Session, SessionEnded, SessionStarted};
+use nightlatch_engine::{Authentication, End, Engine, Session, SessionEnded, SessionStarted};
 use nightlatch_store::Pseudonym;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,6 +33,8 @@ pub(crate) struct SessionView {
     pub(crate) app: Option<String>,
     /// How the subject authenticated.
     pub(crate) acr: Option<String>,
+    /// Every authentication of the subject: that of the start, and those that were added.
+    pub(crate) authentications: Option<Vec<AuthenticationView>>,
     /// The session it continues after an end.
     pub(crate) continues: Option<String>,
     /// The session that this lease belongs to.
@@ -57,6 +59,30 @@ pub(crate) struct SessionView {
     pub(crate) refused: Option<u32>,
     /// How it ended, if it did.
     pub(crate) end: Option<EndView>,
+}
+
+/// An authentication, and the credential that came with it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AuthenticationView {
+    /// When the subject authenticated.
+    pub(crate) at: String,
+    /// How.
+    pub(crate) acr: Option<String>,
+    /// When the credential was first presented. That of the start is not watched.
+    pub(crate) presented: Option<String>,
+    /// When a later one was first presented: the credential is good for 30 s after that, and then ends the session.
+    pub(crate) replaced: Option<String>,
+}
+
+impl AuthenticationView {
+    fn of(one: Authentication) -> AuthenticationView {
+        AuthenticationView {
+            at: instant(one.at),
+            acr: one.acr,
+            presented: one.presented.map(instant),
+            replaced: one.replaced.map(instant),
+        }
+    }
 }
 
 /// What limits a session.
@@ -124,6 +150,9 @@ impl SessionView {
             groups: facts.terms.groups.clone(),
             app: facts.terms.app.clone(),
             acr: facts.terms.acr.clone(),
+            authentications: Some(
+                session.authentications().into_iter().map(AuthenticationView::of).collect(),
+            ),
             continues: session.continues().map(|id| id.to_string()),
             parent: session.parent_id().map(|id| id.to_string()),
             started: instant(facts.started),
@@ -173,6 +202,7 @@ impl SessionView {
             groups: start.groups.clone(),
             app: start.app.clone(),
             acr: start.acr.clone(),
+            authentications: None,
             continues: start.continues.clone(),
             parent: start.parent.clone(),
             started: instant_ms(start.started),

@@ -71,7 +71,7 @@ fn refusal(running: &Running, token: &Token) -> Option<EndReason> {
     match running.engine().check(&token.hash(), Activity::Active, "test") {
         Admission::Ended(refusal) => Some(refusal.end.reason),
         Admission::Granted(_) => None,
-        Admission::Unknown => panic!("unknown"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::app_match::Match;
 use super::app_routes;
+use super::app_sensitive::{self, Sensitive};
 use super::code::Code;
 use super::key::{Form, Key, Need, Section, Status, Words};
 use super::mistake::Mistake;
@@ -111,12 +112,14 @@ pub(super) static SECTION: Section = Section {
             example: "[\"JSESSIONID\"]",
             means: "Cookies of the app that belong to the session: deleted with it, and not passed on for another subject.",
         },
-        Key::later(
-            "sensitive",
-            Form::Tables,
-            "[{ route = \"POST /orders/**\", authentication_age = \"5m\" }]",
-            "Routes that need a fresh sign-in.",
-        ),
+        Key {
+            name: "sensitive",
+            form: Form::Tables,
+            need: Need::Default("[]"),
+            status: Status::Now,
+            example: "[{ route = \"POST /orders/**\", authentication_age = \"5m\" }]",
+            means: "Routes that need a fresh authentication.",
+        },
         Key::later("guard", Form::Any, "true", "Puts the guard script into HTML pages."),
         Key::later("saved_work", Form::Any, "false", "Keeps drafts and submissions."),
         Key::later("own_session", Form::Any, "true", "Limits of its own, inside those of the session."),
@@ -145,6 +148,8 @@ pub(crate) struct App {
     pub(crate) passive: Vec<RoutePattern>,
     /// What is activity although it would not be.
     pub(crate) active: Vec<RoutePattern>,
+    /// What needs a fresh authentication.
+    pub(crate) sensitive: Vec<Sensitive>,
     /// What a request may switch to.
     pub(crate) upgrades: Vec<Upgrade>,
     /// Cookies that are bound to the session.
@@ -229,6 +234,7 @@ fn read_one(
     }
     let [public, passive, active] =
         [public, passive, active].map(|list| list.into_iter().map(|(_, pattern)| pattern).collect());
+    let sensitive = app_sensitive::read(notes, table, matches.as_ref(), &upgrades);
     Some(App {
         name: name?,
         mode: mode?,
@@ -239,6 +245,7 @@ fn read_one(
         activity: activity?,
         passive,
         active,
+        sensitive,
         upgrades,
         app_cookies,
     })

@@ -35,24 +35,32 @@ pub(super) fn read(
                 _ => Mistake::new(Code::EverythingPublic, format!("`{pattern}` lets every request to this app pass without a session"))
                     .hint("name the routes that need no session, such as `GET /assets/**`"),
             })
-        } else if !pattern.can_match_under(prefix) {
-            let message = format!("`{pattern}` is outside of `{}`, where this app is", quoted(prefix));
-            Some(
-                Mistake::new(Code::NeverMatches, message)
-                    .hint("patterns are matched on the whole path, with the path of the app in front"),
-            )
-        } else if pattern.method.as_deref() == Some("WS") && !upgrades.contains(&Upgrade::WebSocket) {
-            let message = format!("`{pattern}` never happens, as this app allows no WebSocket");
-            Some(
-                Mistake::new(Code::NeverMatches, message)
-                    .hint("add `websocket` to `upgrades`, or remove the pattern"),
-            )
         } else {
-            None
+            never_matches(pattern, matches, upgrades)
         };
         if let Some(mistake) = odd {
             notes.blame(path, mistake);
         }
     }
     patterns
+}
+
+/// Why no request to the app matches a pattern, if that is so.
+pub(super) fn never_matches(
+    pattern: &RoutePattern,
+    matches: Option<&Match>,
+    upgrades: &[Upgrade],
+) -> Option<Mistake> {
+    let prefix = matches?.path.as_str();
+    if !pattern.can_match_under(prefix) {
+        let message = format!("`{pattern}` is outside of `{}`, where this app is", quoted(prefix));
+        let hint = "patterns are matched on the whole path, with the path of the app in front";
+        return Some(Mistake::new(Code::NeverMatches, message).hint(hint));
+    }
+    if pattern.method.as_deref() == Some("WS") && !upgrades.contains(&Upgrade::WebSocket) {
+        let message = format!("`{pattern}` never happens, as this app allows no WebSocket");
+        let hint = "add `websocket` to `upgrades`, or remove the pattern";
+        return Some(Mistake::new(Code::NeverMatches, message).hint(hint));
+    }
+    None
 }

@@ -7,7 +7,9 @@
 
 use std::fmt;
 
-use super::{api_key, app, app_match, identity, ledger, limits, listen, oidc, policy, root, uncovered};
+use super::{
+    api_key, app, app_match, app_sensitive, identity, ledger, limits, listen, oidc, policy, root, uncovered,
+};
 
 /// Every table of the format, in the order of the reference page.
 pub(super) static SECTIONS: &[&Section] = &[
@@ -21,6 +23,7 @@ pub(super) static SECTIONS: &[&Section] = &[
     &policy::SECTION,
     &app::SECTION,
     &app_match::SECTION,
+    &app_sensitive::SECTION,
     &identity::SECTION,
     &oidc::SECTION,
     &identity::DEMO,
@@ -75,6 +78,7 @@ pub(super) enum Form {
     File,
     Variable,
     TimeZone,
+    Pattern,
     Patterns,
     CookieNames,
     Texts,
@@ -220,6 +224,7 @@ impl fmt::Display for Form {
             Self::File => "a path, relative to this file",
             Self::Variable => "the name of an environment variable",
             Self::TimeZone => "a time zone name",
+            Self::Pattern => "a route pattern",
             Self::Patterns => "a list of route patterns",
             Self::CookieNames => "a list of cookie names",
             Self::Texts => "a list of texts",

@@ -18,6 +18,7 @@ pub(crate) mod api_key;
 pub(crate) mod app;
 pub(crate) mod app_match;
 mod app_routes;
+mod app_sensitive;
 mod between;
 pub(crate) mod code;
 pub(crate) mod duration;

@@ -82,7 +82,9 @@ fn take(engine: &Engine, index: u64, entry: Entry, endings: &mut BTreeMap<String
         Entry::MachineSuspended { at, by_ms } => {
             println!("{}  The machine was suspended for {by_ms} ms; they count.", clock(at));
         }
-        Entry::LimitsLowered { .. }
+        Entry::AuthenticationAdded(_)
+        | Entry::CredentialPresented { .. }
+        | Entry::LimitsLowered { .. }
         | Entry::ClockFault { .. }
         | Entry::Started { .. }
         | Entry::EntriesGaveWay { .. }

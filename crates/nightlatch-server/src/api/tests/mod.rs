@@ -10,6 +10,7 @@ mod pages;
 mod rebinding;
 mod roles;
 mod sessions;
+mod step_up;
 mod watching;
 
 use super::{ApiKeys, ApiState, router};
@@ -19,8 +20,8 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nightlatch_core::{Limits, Policy, Span};
-use nightlatch_engine::{Engine, ManualTime, Running};
-use nightlatch_http::{Gateway, Settings};
+use nightlatch_engine::{Demand, Engine, ManualTime, Running};
+use nightlatch_http::{AppSettings, Gateway, SensitiveRoute, Settings, route::RoutePattern};
 use nightlatch_ledger::{Disk, Options, OsDisk};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, sync::Arc};
@@ -70,6 +71,25 @@ impl Answer {
     }
 }
 
+/// An application that nobody goes to, with routes that need a fresh authentication.
+fn blotter() -> AppSettings {
+    let sensitive = |route: &str, minutes: u64, acr: Option<&str>| SensitiveRoute {
+        pattern: RoutePattern::parse(route).unwrap(),
+        demand: Demand { age: Span::from_secs(minutes * 60), acr: acr.map(str::to_owned) },
+    };
+    AppSettings {
+        name: "blotter".into(),
+        path: "/".into(),
+        upstream: "127.0.0.1:9".into(),
+        sensitive: vec![
+            sensitive("POST /orders/**", 5, None),
+            sensitive("POST /orders/large", 8, Some("phr")),
+            sensitive("WS /orders", 5, None),
+        ],
+        ..AppSettings::default()
+    }
+}
+
 /// The secret of the key with this role.
 fn secret(role: &str) -> String {
     format!("the-secret-of-{role}-0123456789-0123456789")
@@ -105,7 +125,8 @@ impl House {
             keys.add(name, role, &secret(name));
         }
         let (stop, stopping) = watch::channel(false);
-        let gateway = Gateway::new(Arc::clone(running.engine()), Settings::default()).unwrap();
+        let settings = Settings { apps: vec![blotter()], ..Settings::default() };
+        let gateway = Gateway::new(Arc::clone(running.engine()), settings).unwrap();
         let state = ApiState::new(
             Arc::clone(running.engine()),
             Arc::new(gateway),

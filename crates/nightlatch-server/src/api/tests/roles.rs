@@ -9,6 +9,7 @@ const TABLE: &str = "
     GET /v1/sessions -                               401 403 403 200 200
     GET /v1/sessions/ses_0 -                         401 403 403 404 404
     DELETE /v1/sessions/ses_0 -                      401 403 403 404 403
+    POST /v1/sessions/ses_0/authentications {}       401 404 403 403 403
     POST /v1/sessions/end {}                         401 403 403 400 403
     PUT /v1/subjects/nobody/block {}                 401 403 403 404 403
     GET /v1/subjects/nobody/block -                  401 403 403 404 404

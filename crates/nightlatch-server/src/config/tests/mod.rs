@@ -165,6 +165,7 @@ key_env = "LOGIN"
 name = "brokerage"
 match = { host = "*" }
 upstream = "unix:/run/app.sock"
+sensitive = [{ route = "POST /orders/**", authentication_age = "5m", acr = "phr" }]
 "#;
 
 fn read(text: &str) -> Reading {
@@ -255,6 +256,7 @@ fn a_full_file_means_what_it_says() {
                 activity: Activity::Requests,
                 passive: vec![pattern("POST", "/blotter/api/poll/**")],
                 active: vec![pattern("WS", "/blotter/ws/orders")],
+                sensitive: Vec::new(),
                 upgrades: vec![Upgrade::WebSocket, Upgrade::Other("spdy/3.1".to_owned())],
                 app_cookies: vec!["JSESSIONID".to_owned()],
             },
@@ -268,6 +270,7 @@ fn a_full_file_means_what_it_says() {
                 activity: Activity::Human,
                 passive: vec![],
                 active: vec![],
+                sensitive: Vec::new(),
                 upgrades: vec![],
                 app_cookies: vec![],
             },

@@ -3,7 +3,7 @@
 //! A row is a change to a valid file and the findings it brings: place, code, message, hint. The first test shows two
 //! of them as people see them.
 
-use super::{DEMO, FULL, read};
+use super::{DEMO, DOORS, FULL, read};
 
 /// Replaces `from` by `to` in `text` and compares what is found.
 fn check(text: &str, from: &str, to: &str, expected: &[&str]) {
@@ -791,5 +791,44 @@ fn uncovered() {
         "owner = \"Retail Operations\"",
         "owner = \" \"",
         &[r#"49:9 empty-value | this must not be empty | for example: `owner = "Retail Operations"`"#],
+    );
+}
+
+#[test]
+fn sensitive_routes() {
+    let row = |to: &str, expected: &[&str]| {
+        check(
+            DOORS,
+            r#"{ route = "POST /orders/**", authentication_age = "5m", acr = "phr" }"#,
+            to,
+            expected,
+        );
+    };
+    row(r#"{ route = "POST /orders/**", authentication_age = "1s" }"#, &[]);
+    row(
+        r#"{ route = "POST /orders/**" }"#,
+        &[
+            r#"19:14 missing-key | `app.sensitive.authentication_age` is missing | add it to `app.sensitive`: `authentication_age = "5m"`"#,
+        ],
+    );
+    row(
+        r#"{ route = "post /orders", authentication_age = "999ms", acr = "a b" }"#,
+        &[
+            r#"19:24 bad-pattern | `post` is not a method | methods are in capitals: `POST`"#,
+            r#"19:61 out-of-bounds | `999ms` is over before anybody comes back | give people the time to come back from signing in: `5m`"#,
+            r#"19:76 bad-choice | `a b` is not one value of `acr` | write one as the provider does, without blanks and quotes: `urn:mace:incommon:iap:silver`"#,
+        ],
+    );
+    row(
+        r#"{ route = "WS /x", authentication_age = "5m", age = "1m" }"#,
+        &[
+            r#"19:60 unknown-key | `age` is not a key of `app.sensitive` | known here: `route`, `authentication_age`, `acr`"#,
+        ],
+    );
+    row(
+        r#""POST /orders""#,
+        &[
+            r#"19:14 wrong-type | `app.sensitive` has text in it, but must be a list of tables: `sensitive = [{ route = "..", authentication_age = ".." }]` | write it as `[{ route = "POST /orders/**", authentication_age = "5m" }]`"#,
+        ],
     );
 }
