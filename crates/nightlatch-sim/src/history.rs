@@ -103,9 +103,7 @@ impl Step {
                 | Step::LoseReservation { .. }
         )
     }
-}
 
-impl Step {
     /// Whether it can happen while a thread of the engine is held up.
     pub(crate) fn lets_the_engine_run(self) -> bool {
         !self.is_a_restart() && !matches!(self, Step::CutIn { .. } | Step::HeldUp { .. })

@@ -105,7 +105,7 @@ impl World {
                 self.clocks.begun_perhaps(latest);
             }
             match opened {
-                Some(Ok(recovery)) if self.over => return self.not_longer(&before, &recovery),
+                Some(Ok(_)) if self.over => return self.not_longer(&before),
                 Some(Ok(recovery)) => return self.found(down, &before, &recovery),
                 // A disk that lost what it had promised may leave nothing that can be vouched for: then it does not start.
                 Some(Err(_)) if self.over => return Ok(()),
@@ -128,43 +128,28 @@ impl World {
     }
 
     /// A disk that lost what it had promised may have lost an end, but makes nothing longer than it ever was.
-    fn not_longer(&mut self, before: &Model, _: &Recovery) -> Result<(), Difference> {
+    fn not_longer(&self, before: &Model) -> Result<(), Difference> {
         for (index, was) in before.sessions.iter().enumerate() {
             let Some(session) = self.real(index)? else { continue };
+            let what = |what: &str| format!("session {index} after a lie: {what} is not longer");
             let last = session.last_activity().as_millis();
-            equal(
-                &format!("session {index}: activity {last} is not after {}", was.last),
-                &(last <= was.last),
-                &true,
-            )?;
+            equal(&what("activity"), &last.max(was.last), &was.last)?;
+            if session.end().is_none() {
+                let (most_idle, most_hard_end) = (self.policy.0, was.started + self.policy.1);
+                let (idle, hard_end) =
+                    (session.idle().span().as_millis(), session.hard_end().time().as_millis());
+                equal(&what("idle limit"), &idle.max(most_idle), &most_idle)?;
+                equal(&what("hard end"), &hard_end.max(most_hard_end), &most_hard_end)?;
+            }
         }
         Ok(())
     }
 
     fn found(&mut self, down: Down, before: &Model, recovery: &Recovery) -> Result<(), Difference> {
-        let Down { step, then, latest, faulty, faulty_perhaps } = down;
+        let Down { step, then, faulty, faulty_perhaps, .. } = down;
         let troubled = self.was_troubled();
         self.recording = true;
-        let real = self.engine()?.clock().now_nanos();
-        let begins = self.clocks.begin();
-        let right = begins.iter().any(|begin| match (*begin, recovery.clock_fault) {
-            // A start that was behind the record and did not come to its end may have kept how far that had gone.
-            (Begin::At(at), None) => real == at || faulty_perhaps && (at..=latest).contains(&real),
-            (Begin::Unreserved { .. }, Some(ClockFault::ReservationUnreadable)) => true,
-            (Begin::At(at), Some(ClockFault::BehindRecord { .. })) => at < latest,
-            (Begin::Fault { .. }, Some(ClockFault::BehindReservation { .. })) => true,
-            _ => false,
-        });
-        if !right {
-            return Err(Difference(format!(
-                "the clock should begin {begins:?}, and begins at {real} with {:?}",
-                recovery.clock_fault
-            )));
-        }
-        let faulty_starts = self.engine()?.stats().clock_faults.load(SeqCst);
-        equal("a clock fault is counted", &faulty_starts, &u64::from(recovery.clock_fault.is_some()))?;
-        self.faults += faulty_starts;
-        self.clocks.begun(real);
+        self.clock_began(&down, recovery)?;
         if troubled {
             self.clocks.reserve_perhaps(false);
         } else {
@@ -195,6 +180,32 @@ impl World {
         }
         // What opening found is on record when it returns.
         self.model.commit();
+        Ok(())
+    }
+
+    /// Holds the instant at which the engine's clock began, and what was wrong with it, against what it may begin at.
+    fn clock_began(&mut self, down: &Down, recovery: &Recovery) -> Result<(), Difference> {
+        let Down { latest, faulty_perhaps, .. } = *down;
+        let real = self.engine()?.clock().now_nanos();
+        let begins = self.clocks.begin();
+        let right = begins.iter().any(|begin| match (*begin, recovery.clock_fault) {
+            // A start that was behind the record and did not come to its end may have kept how far that had gone.
+            (Begin::At(at), None) => real == at || faulty_perhaps && (at..=latest).contains(&real),
+            (Begin::Unreserved { .. }, Some(ClockFault::ReservationUnreadable)) => true,
+            (Begin::At(at), Some(ClockFault::BehindRecord { .. })) => at < latest,
+            (Begin::Fault { .. }, Some(ClockFault::BehindReservation { .. })) => true,
+            _ => false,
+        });
+        if !right {
+            return Err(Difference(format!(
+                "the clock should begin {begins:?}, and begins at {real} with {:?}",
+                recovery.clock_fault
+            )));
+        }
+        let faulty_starts = self.engine()?.stats().clock_faults.load(SeqCst);
+        equal("a clock fault is counted", &faulty_starts, &u64::from(recovery.clock_fault.is_some()))?;
+        self.faults += faulty_starts;
+        self.clocks.begun(real);
         Ok(())
     }
 
