@@ -35,21 +35,29 @@ impl Secrets {
     }
 }
 
-/// An application that answers, or answers late, or streams, or answers what is not HTTP; each with a secret of its own.
+/// An application that answers, or answers late, or streams, or answers what is not HTTP; and a provider of sign-in whose tokens are none. Each
+/// answer has a secret of its own.
 fn application(secrets: &Secrets) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let [cookie, rude, field] = [(); 3].map(|()| secrets.one());
+    let told = [(); 5].map(|()| secrets.one());
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let (cookie, rude, field) = (cookie.clone(), rude.clone(), field.clone());
-            thread::spawn(move || answer(stream.unwrap(), &cookie, &rude, &field));
+            let told = told.clone();
+            thread::spawn(move || answer(stream.unwrap(), &told));
         }
     });
     port
 }
 
-fn answer(mut stream: TcpStream, cookie: &str, rude: &str, field: &str) -> Option<()> {
+fn answer(mut stream: TcpStream, [cookie, rude, field, access, id]: &[String; 5]) -> Option<()> {
+    let us = format!("http://{}", stream.local_addr().ok()?);
+    let json = |body: String| {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
     loop {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -59,6 +67,14 @@ fn answer(mut stream: TcpStream, cookie: &str, rude: &str, field: &str) -> Optio
         }
         let head = String::from_utf8_lossy(&head).into_owned();
         let says = match head.split(['/', ' ', '?']).nth(2)? {
+            ".well-known" => json(format!(
+                r#"{{"issuer":"{us}","authorization_endpoint":"{us}/authorize","token_endpoint":"{us}/token","jwks_uri":"{us}/keys",
+                "response_types_supported":["code"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}}"#
+            )),
+            "keys" => json(r#"{"keys":[]}"#.to_owned()),
+            "token" => json(format!(
+                r#"{{"access_token":"{access}","token_type":"Bearer","id_token":"{id}.{id}.{id}"}}"#
+            )),
             "rude" => format!("HTTP/1.1 nonsense {rude}\r\n\r\n"),
             "stream" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n".to_owned(),
             "late" => {
@@ -159,8 +175,20 @@ fn to_the_gateway(token: &str, secrets: &Secrets) -> Vec<(String, &'static str)>
             "HTTP/1.1 403",
         ),
         (
+            format!("GET /_nightlatch/callback?code={}&state={} HTTP/1.1\r\n{desk}\r\n", s(), s()),
+            "HTTP/1.1 400",
+        ),
+        (
+            format!(
+                "POST /_nightlatch/sessions HTTP/1.1\r\n{ours}\r\nOrigin: http://desk.example.com\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 19\r\n\r\nsession={}",
+                s()
+            ),
+            "HTTP/1.1 404",
+        ),
+        (
             format!("GET /_nightlatch/login?return_to=/{}&password={} HTTP/1.1\r\n{desk}\r\n", s(), s()),
-            "HTTP/1.1 200",
+            "HTTP/1.1 303",
         ),
     ]
 }
@@ -208,6 +236,29 @@ fn to_the_api(admin: &str, token: &str, secrets: &Secrets) -> Vec<(String, &'sta
     ]
 }
 
+/// Goes to the provider and comes back with a code that gives no token; gives the secrets of that sign-in that we made ourselves.
+fn sign_in(gateway: &str, secrets: &Secrets) -> Vec<String> {
+    let desk = "Host: desk.example.com\r\nConnection: close\r\n";
+    let begun = ask(
+        gateway,
+        &format!("GET /_nightlatch/login?provider=idp&return_to=/{} HTTP/1.1\r\n{desk}\r\n", secrets.one()),
+    );
+    let part = |begin: &str, end: &[char]| -> String {
+        let (_, rest) = begun.split_once(begin).unwrap_or_else(|| panic!("no `{begin}` in {begun}"));
+        rest.split(end).next().unwrap().to_owned()
+    };
+    let [state, nonce] = ["state=", "nonce="].map(|name| part(name, &['&', '\r']));
+    let cookie = part("nightlatch-loopback-flow-", &[';']);
+    let (_, value) = cookie.split_once('=').unwrap();
+    let back = format!(
+        "GET /_nightlatch/callback?code={}&state={state} HTTP/1.1\r\n{desk}Cookie: nightlatch-loopback-flow-{cookie}\r\n\r\n",
+        secrets.one()
+    );
+    let answer = ask(gateway, &back);
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    vec![state, nonce, value.to_owned()]
+}
+
 /// Every file below a folder, by its path in it, without the zeros at its end: space that the record took in advance.
 fn written(folder: &Path, files: &mut Vec<(String, Vec<u8>)>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -235,12 +286,17 @@ fn nothing_that_was_written_has_a_secret_in_it() {
     let down = format!(
         "[[app]]\nname = \"gone\"\nmatch = {{ host = \"gone.example.com\", path = \"/\" }}\nupstream = \"http://127.0.0.1:{gone}\"\n"
     );
+    let provider = format!(
+        "[[identity.oidc]]\nname = \"idp\"\nissuer = \"http://127.0.0.1:{port}\"\nclient_id = \"nightlatch\"\nclient_secret_file = \"provider.key\"\n"
+    );
     let mut house = House::prepared(|folder, text| {
         fs::write(folder.join("checker.key"), secret("checker")).unwrap();
+        fs::write(folder.join("provider.key"), secrets.one().repeat(3)).unwrap();
         text.replace(
             "http://127.0.0.1:3000\"",
             &format!("http://127.0.0.1:{port}\"\napp_cookies = [\"JSESSIONID\"]"),
         ) + &down
+            + &provider
             + checker
     });
     let admin = house.admin.strip_prefix("http://").unwrap().to_owned();
@@ -260,6 +316,8 @@ fn nothing_that_was_written_has_a_secret_in_it() {
     };
     to_the_gateway(token, &secrets).into_iter().for_each(|row| asks(&house.gateway, row));
     to_the_api(&admin, token, &secrets).into_iter().for_each(|row| asks(&admin, row));
+
+    let made = sign_in(&house.gateway, &secrets);
 
     // What is open when the session ends, and what comes after it: entries with routes.
     let head = format!("Host: desk.example.com\r\nCookie: nightlatch-loopback={token}\r\n");
@@ -298,8 +356,10 @@ fn nothing_that_was_written_has_a_secret_in_it() {
         assert!(files.iter().any(|(_, bytes)| has(bytes, text)), "{text} is nowhere");
     }
     let credential = token.strip_prefix("nlt_").unwrap();
+    let never = [MARK, credential, "the-secret-of-"].into_iter().chain(made.iter().map(String::as_str));
+    let never: Vec<&str> = never.collect();
     for (name, bytes) in &files {
-        for text in [MARK, credential, "the-secret-of-"] {
+        for text in &never {
             let at = bytes.windows(text.len()).position(|part| part == text.as_bytes());
             let around = at
                 .map(|at| String::from_utf8_lossy(&bytes[at.saturating_sub(100)..bytes.len().min(at + 60)]));
