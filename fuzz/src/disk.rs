@@ -9,6 +9,9 @@ use nightlatch_store::{People, Reservation, ReservationFile, Slots, snapshot};
 use serde_json::Value;
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::OnceLock};
 
+/// Whose files they are.
+const NODE: &str = "n1";
+
 /// One file in memory for all inputs of a property.
 fn scratch(name: &str) -> PathBuf {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
@@ -48,7 +51,7 @@ pub fn entries(data: &[u8]) {
 pub fn slots(data: &[u8]) {
     let path = scratch("slots");
     put(&path, data);
-    let Ok(words) = Slots::open(&path).and_then(|slots| slots.read_all()) else {
+    let Ok(words) = Slots::open(&path, NODE).and_then(|slots| slots.read_all()) else {
         panic!("any bytes can be read")
     };
     assert_eq!(words.words.len(), data.len().div_ceil(16));
@@ -61,7 +64,7 @@ pub fn slots(data: &[u8]) {
         .map(|_| (u32::from(input.byte()), input.number() << 32 | input.number()))
         .collect();
     put(&path, b"");
-    let mut slots = Slots::open(&path).unwrap_or_else(|error| panic!("{error}"));
+    let mut slots = Slots::open(&path, NODE).unwrap_or_else(|error| panic!("{error}"));
     slots.write(&written).unwrap_or_else(|error| panic!("{error}"));
     let mut bytes = fs::read(&path).unwrap_or_default();
     let last = |index: u32| written.iter().rfind(|(at, _)| *at == index).map(|(_, word)| *word);
@@ -80,7 +83,7 @@ pub fn slots(data: &[u8]) {
     }
     put(&path, &bytes);
     let read =
-        Slots::open(&path).and_then(|slots| slots.read_all()).unwrap_or_else(|error| panic!("{error}"));
+        Slots::open(&path, NODE).and_then(|slots| slots.read_all()).unwrap_or_else(|error| panic!("{error}"));
     for (index, word) in read.words.iter().enumerate() {
         assert!(
             word.is_none() || *word == expected(index),
@@ -140,11 +143,11 @@ pub fn snapshots(data: &[u8]) {
     let mut input = Input::new(data);
     let size = input.number();
     let records: Vec<String> = (0..input.below(4)).map(|_| text(input.take(12))).collect();
-    snapshot::write(&dir, size, &records, || true).unwrap_or_else(|error| panic!("{error}"));
+    snapshot::write(&dir, NODE, size, &records, || true).unwrap_or_else(|error| panic!("{error}"));
     let written =
         fs::read_dir(&dir).into_iter().flatten().flatten().map(|file| file.path()).collect::<Vec<_>>();
     let [path] = &written[..] else { panic!("one snapshot is one file: {written:?}") };
-    let read = || snapshot::read_newest::<String>(&dir).unwrap_or_else(|error| panic!("{error}"));
+    let read = || snapshot::read_newest::<String>(&dir, NODE).unwrap_or_else(|error| panic!("{error}"));
     let found = read().snapshot.map(|snapshot| (snapshot.ledger_size, snapshot.records));
     assert_eq!(found, Some((size, records.clone())));
 

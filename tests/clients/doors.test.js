@@ -170,4 +170,20 @@ describe("doors", { concurrency: 2 }, () => {
     assert.deepEqual(failed, []);
     t.diagnostic(`${answered} answers over 3 restarts, none refused; the longest wait was ${longest} ms`);
   });
+
+  test("passed sockets that are none to listen on, it opens its own, answers, and hears SIGTERM", async (t) => {
+    const binary = path.resolve(ROOT, process.env.NIGHTLATCH_BIN ?? "target/debug/nightlatch");
+    const passes = path.join(ROOT, "tests/clients/python/odd_sockets.py");
+    const kinds = ["bound", "datagrams", "connected", "a file", "listening twice", "fewer than announced"];
+    for (const kind of kinds) {
+      const port = await freePort();
+      const start = (/** @type {string[]} */ args) => new Server("python3", [passes, kind, String(port), binary, ...args]);
+      const site = await startSite(t, { upstream: "http://127.0.0.1:9", gateway: `127.0.0.1:${port}`, start, form: false });
+      assert.equal((await ask(`http://127.0.0.1:${port}/api/positions`)).status, 401, kind);
+      assert.equal(site.server.stderr.includes("could not be accepted"), false, kind);
+      assert.match(site.server.stderr, /a socket was passed that/, kind);
+      await site.server.stop();
+      assert.equal(site.server.ended, 0, kind);
+    }
+  });
 });

@@ -2,7 +2,8 @@
 //!
 //! Sessions are asked for in an order that no cache expects. The floor is the least that any such table must do: find a slot in
 //! a table of fixed size that is never written to, and swap one word there. The peers are the maps one would otherwise take, with the
-//! same touch and nothing else: no clock, no deadline, no permit.
+//! same touch and nothing else: no clock, no deadline, no permit; and two that are made for sessions or for what expires, with the touch
+//! that they have: moka's `get` under an idle limit, and a record loaded from tower-sessions' memory store and saved with a new expiry.
 
 #![allow(
     clippy::print_stdout,
@@ -11,6 +12,7 @@
 )]
 
 use http::{HeaderMap, header};
+use moka::sync::Cache;
 use nightlatch_bench::{SESSIONS, fill, nanos_each, nanos_one_after_another, open_with, shuffled};
 use nightlatch_core::{Activity, CredentialHash};
 use nightlatch_engine::{Admission, Engine, OsTime, Running, TimeSource, Token};
@@ -18,9 +20,20 @@ use nightlatch_http::{
     cookies::CookieNames,
     extract::{Extracted, extract},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+use tower_sessions::{
+    MemoryStore, SessionStore,
+    cookie::time::OffsetDateTime,
+    session::{Id, Record},
 };
 
 /// Requests with a cookie each. As many as the nearest cache holds: a server has just read what it looks at.
@@ -62,6 +75,15 @@ fn main() {
     credentials.iter().for_each(|credential| _ = map.insert(*credential, AtomicU64::new(0)));
     row("DashMap, one swap", &|call| touch(&map.get(&credentials[call]).unwrap()));
     drop(map);
+    let cache =
+        Cache::builder().max_capacity(2 * SESSIONS).time_to_idle(Duration::from_secs(6 * 3600)).build();
+    credentials.iter().for_each(|credential| cache.insert(*credential, 0));
+    row("moka, a get under an idle limit", &|call| cache.get(&credentials[call]).unwrap());
+    drop(cache);
+    let store = MemoryStore::default();
+    credentials.iter().for_each(|credential| wait(store.save(&record(credential))).unwrap());
+    row("tower-sessions' memory store, load and save", &|call| save_later(&store, &credentials[call]));
+    drop(store);
 
     let check = |call: usize, activity| granted(engine, &credentials[call], activity);
     time.stop();
@@ -168,6 +190,37 @@ fn touch(word: &AtomicU64) -> u64 {
     let seen = word.load(Ordering::Acquire);
     let _ = word.compare_exchange(seen, seen + 1, Ordering::AcqRel, Ordering::Acquire);
     seen
+}
+
+/// A session as tower-sessions keeps it.
+fn record(credential: &CredentialHash) -> Record {
+    let expiry_date = OffsetDateTime::now_utc() + Duration::from_secs(6 * 3600);
+    let data = [("subject".to_owned(), serde_json::Value::from("trader@example.com"))];
+    Record { id: id(credential), data: data.into(), expiry_date }
+}
+
+fn id(credential: &CredentialHash) -> Id {
+    let [low, high, ..] = words(credential);
+    Id(i128::from(low) << 64 | i128::from(high))
+}
+
+/// What its middleware does for a request that moves the expiry.
+fn save_later(store: &MemoryStore, credential: &CredentialHash) -> u64 {
+    let mut record = wait(store.load(&id(credential))).unwrap().unwrap();
+    record.expiry_date += Duration::from_millis(1);
+    wait(store.save(&record)).unwrap();
+    record.data.len() as u64
+}
+
+/// The outcome of a future that waits for nothing but a lock.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(outcome) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return outcome;
+        }
+        thread::yield_now();
+    }
 }
 
 /// Open addressing over slots of 64 bytes: a credential and a word.

@@ -34,6 +34,7 @@ mod journal;
 mod kept;
 mod lanes;
 mod limits;
+mod node;
 mod of_subject;
 mod open;
 mod permit;

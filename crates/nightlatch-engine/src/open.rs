@@ -9,6 +9,7 @@ use crate::{
     entry::{Entry, EntryError, PolicyRecord},
     found::Found,
     kept::Kept,
+    node,
     time_source::TimeSource,
     upkeep::Disk,
     versions::versioned,
@@ -21,7 +22,7 @@ use nightlatch_store::{
     snapshot::{self, BadSnapshot, Reading},
 };
 use std::{
-    fs, io,
+    io,
     panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
@@ -139,7 +140,7 @@ impl Engine {
         version: &str,
     ) -> Result<(Engine, Recovery), OpenError> {
         let data = DataDir::open(dir)?;
-        let node = node_name(&data)?;
+        let node = node::name(&data)?;
         let policy = versioned(&data, policy).map_err(OpenError::PolicyVersion)?;
         let keys = Keys::open(data.keys())?;
         let devices = Devices::open(data.devices())?;
@@ -152,7 +153,7 @@ impl Engine {
         let ledger_dir = data.ledger();
         // The ledger is hashed from its first entry; what does not need it is read meanwhile.
         let (ledger, beside) = thread::scope(|scope| {
-            let beside = thread::Builder::new().spawn_scoped(scope, || Beside::read(&data));
+            let beside = thread::Builder::new().spawn_scoped(scope, || Beside::read(&data, &node));
             let ledger = Ledger::open_on(disk, &ledger_dir, options, signer);
             (ledger, beside.map(|beside| beside.join().unwrap_or_else(|panic| resume_unwind(panic))))
         });
@@ -224,31 +225,10 @@ struct Beside {
 }
 
 impl Beside {
-    fn read(data: &DataDir) -> Result<Beside, OpenError> {
-        let slots = nightlatch_store::Slots::open(data.slots())?;
+    fn read(data: &DataDir, node: &str) -> Result<Beside, OpenError> {
+        let slots = nightlatch_store::Slots::open(data.slots(), node)?;
         let words = slots.read_all()?;
-        let reading = snapshot::read_newest(data.snapshot())?;
+        let reading = snapshot::read_newest(data.snapshot(), node)?;
         Ok(Beside { slots, words, reading, people: People::open(data.people())? })
     }
-}
-
-/// The short name of this node, made once: entries are named `node:index`. There whole or not at all, for the ledger's
-/// signatures are made under it.
-fn node_name(data: &DataDir) -> Result<String, OpenError> {
-    let path = data.path().join("node");
-    match fs::read_to_string(&path) {
-        Ok(name) => return Ok(name.trim().to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(OpenError::NodeName(error)),
-    }
-    let name = crate::secret::node_name()?;
-    let prepared = data.path().join("node.new");
-    let write = || {
-        fs::write(&prepared, format!("{name}\n"))?;
-        fs::File::open(&prepared)?.sync_all()?;
-        fs::rename(&prepared, &path)?;
-        fs::File::open(data.path())?.sync_all()
-    };
-    write().map_err(OpenError::NodeName)?;
-    Ok(name)
 }

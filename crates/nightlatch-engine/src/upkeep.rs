@@ -144,7 +144,7 @@ impl Authority {
     pub fn snapshot(&self) {
         // Taken before the table is read: what comes in meanwhile is in the snapshot and in the tail, which is no harm.
         let size = self.journal().done();
-        let written = snapshot::write(self.data().snapshot(), size, self.kept(size), || {
+        let written = snapshot::write(self.data().snapshot(), self.node(), size, self.kept(size), || {
             self.all_limits_are_on_record()
         });
         let mut disk = self.disk();

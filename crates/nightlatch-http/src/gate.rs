@@ -155,20 +155,15 @@ impl Gate {
     /// Whether the socket may take bytes now.
     fn ask(&self) -> io::Result<()> {
         let mut state = self.state();
-        if state.reset.is_some() {
-            return Err(over_error());
-        }
-        let refused = state.held.iter().find(|guarded| !guarded.may_pass()).cloned();
-        match refused {
-            None => {
-                state.wrote = true;
-                Ok(())
-            }
-            Some(guarded) => {
-                state.reset = Some((!state.recorded_elsewhere).then_some(guarded));
-                Err(over_error())
-            }
-        }
+        state.ask()?;
+        state.wrote = true;
+        Ok(())
+    }
+
+    /// Whether the socket may be told that this was all. It says so of what is on its way, and where a body ends with the connection
+    /// it is the last of it; so it is asked for like a byte.
+    fn ask_to_end(&self) -> io::Result<()> {
+        self.state().ask()
     }
 
     fn left(&self) {
@@ -191,6 +186,18 @@ impl Gate {
 }
 
 impl State {
+    /// Whether all that is on its way may go on. If not, the socket will be reset.
+    fn ask(&mut self) -> io::Result<()> {
+        if self.reset.is_some() {
+            return Err(over_error());
+        }
+        let Some(refused) = self.held.iter().find(|guarded| !guarded.may_pass()).cloned() else {
+            return Ok(());
+        };
+        self.reset = Some((!self.recorded_elsewhere).then_some(refused));
+        Err(over_error())
+    }
+
     fn announce(&mut self) {
         self.flushed = false;
         self.wrote = false;
@@ -285,7 +292,7 @@ impl AsyncWrite for GatedIo {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.gate.state().reset.is_some() {
+        if self.gate.ask_to_end().is_err() {
             // A FIN would make what was cut look complete.
             return Poll::Ready(Ok(()));
         }

@@ -39,6 +39,11 @@ pub fn read(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {
     let is_line = bytes.starts_with(v1::PROTOCOL_PREFIX.as_bytes());
     let most = if is_line { LINE_MOST } else { MOST };
     let bytes = match bytes.windows(2).position(|pair| pair == b"\r\n") {
+        // Whatever stands in the line of one who does not say is to be ignored (section 2.1).
+        Some(end) if is_line && is_unknown(&bytes[..end]) => {
+            let length = end + 2;
+            return if length > most { Err(NoHeader) } else { Ok(Some(Header { length, client: None })) };
+        }
         // A line is read by itself: what follows it is the client's.
         Some(end) if is_line && may_be_line(&bytes[..end]) => &bytes[..end + 2],
         Some(_) if is_line => return Err(NoHeader),
@@ -66,8 +71,13 @@ fn may_begin(bytes: &[u8]) -> bool {
 /// Whether the library reads this line, its end taken off, as the specification does: it takes a carriage return for a blank, and a
 /// sign in front of a port.
 fn may_be_line(line: &[u8]) -> bool {
-    let is_unknown = line.starts_with(b"PROXY UNKNOWN");
-    !line.contains(&b'\r') && (is_unknown || !line.contains(&b'+'))
+    !line.contains(&b'\r') && !line.contains(&b'+')
+}
+
+/// Whether a line says that its sender does not know, or does not say, who is at the other end.
+fn is_unknown(line: &[u8]) -> bool {
+    let rest = line.strip_prefix(b"PROXY UNKNOWN");
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b' ')))
 }
 
 fn of_line(addresses: v1::Addresses) -> Option<IpAddr> {
@@ -108,10 +118,12 @@ mod tests {
             0x21,
             &[&[0x20, 1, 0x0d, 0xb8], &[0; 11][..], &[1], &[0; 16], &[0, 1, 0, 2]].concat(),
         );
-        let rows: [(&[u8], Option<&str>); 7] = [
+        let rows: [(&[u8], Option<&str>); 9] = [
             (b"PROXY TCP4 192.0.2.7 10.0.0.1 56324 443\r\n", Some("192.0.2.7")),
             (b"PROXY TCP6 2001:db8::1 ::1 56324 443\r\n", Some("2001:db8::1")),
             (b"PROXY UNKNOWN\r\n", None),
+            (b"PROXY UNKNOWN ffff:: +1 \r 2\r\n", None),
+            (b"PROXY UNKNOWN \xff\xfe\0\r\n", None),
             (&v4, Some("192.0.2.7")),
             (&with_more, Some("192.0.2.7")),
             (&v6, Some("2001:db8::1")),
@@ -134,7 +146,8 @@ mod tests {
     fn anything_else_is_refused_as_soon_as_it_can_be_told() {
         let long = [b"PROXY TCP4 ".as_slice(), &[b'1'; 120]].concat();
         let huge = block(0x21, 0x11, &[0; 4_000]);
-        let rows: [&[u8]; 11] = [
+        let rows: [&[u8]; 12] = [
+            b"PROXY UNKNOWNS\r\n",
             b"PROXY TCP4 192.0.2.7 10.0.0.1 +56324 443\r\n",
             b"PROXY TCP4\r192.0.2.7 10.0.0.1 56324 443\r\n",
             b"G",

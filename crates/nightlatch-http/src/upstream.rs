@@ -159,7 +159,7 @@ impl Upstream {
     ) -> Result<Lease, UpstreamError> {
         match self.speaks {
             Protocol::Http1 => self.check_out_whole(whose, address, fresh).await,
-            Protocol::Http2 => self.check_out_stream(owner, whose, fresh).await,
+            Protocol::Http2 => self.check_out_stream(owner, whose, address, fresh).await,
         }
     }
 
@@ -184,18 +184,20 @@ impl Upstream {
         Ok(lease)
     }
 
-    /// A stream on a connection of this session's. What several requests have in common cannot be kept for one of them.
+    /// A stream on a connection of this session's. What several requests have in common cannot be kept for one of them; whoever had
+    /// it opened has it in its share.
     async fn check_out_stream(
         self: &Arc<Self>,
         owner: Option<SessionId>,
         whose: Whose,
+        address: Option<IpAddr>,
         fresh: bool,
     ) -> Result<Lease, UpstreamError> {
         let whose = if let Whose::Client(_) = whose { Whose::OneOfMany } else { whose };
         if let Some(stream) = self.shared.join(owner).filter(|_| !fresh) {
             return Ok(self.lease(Held::Http2(stream), true, whose));
         }
-        let place = self.room.place(None).await.ok_or_else(|| self.no_room())?;
+        let place = self.room.place(address).await.ok_or_else(|| self.no_room())?;
         let place = match fresh {
             true => place,
             false => match self.shared.take_over(owner, place) {

@@ -17,6 +17,7 @@ mod common;
 use common::{Client, Closed, Making, Site, application, contains, read_head, read_request, write};
 use nightlatch_core::EndReason;
 use nightlatch_engine::{Entry, ManualTime, Token};
+use nightlatch_http::AppSettings;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -41,7 +42,9 @@ struct Frozen {
 impl Frozen {
     async fn new(upstream: SocketAddr) -> Frozen {
         let time = Arc::new(ManualTime::new(NOW));
-        let site = Site::made(Making { time: Box::new(Arc::clone(&time)), ..Making::new(upstream) }).await;
+        let app = AppSettings { websocket: true, upgrades: vec!["tcp".to_owned()], ..AppSettings::default() };
+        let site =
+            Site::made(Making { time: Box::new(Arc::clone(&time)), app, ..Making::new(upstream) }).await;
         let token = site.sign_in("trader").await;
         Frozen { site, time, token }
     }
@@ -252,6 +255,63 @@ async fn never_late_nothing_follows_in_a_websocket_in_either_direction() {
     let told = next(&mut noted).await;
     assert!(told.len() == 20 && told[0] == 0x88, "a Close and nothing else: {told:x?}");
     assert_eq!(frozen.site.cuts(1).await.len(), 1);
+    frozen.is_over().await;
+}
+
+/// A request's first line and fields, what the application answers and what of it is waited for; then the words of the cut, and
+/// how the connection ends.
+type Closing = ([&'static str; 4], &'static [u8], Closed);
+
+/// That a stream is complete is said by the end of its connection, and is asked for like a byte.
+#[tokio::test]
+async fn never_late_what_its_application_closes_after_the_end_does_not_look_complete() {
+    let stream = "Connection: Upgrade\nUpgrade: tcp\nContent-Length: 0\n";
+    let switch = "HTTP/1.1 101 UPGRADED\nConnection: Upgrade\nUpgrade: tcp\n\nearly";
+    let to_the_end = "HTTP/1.1 200 OK\nConnection: close\n\nearly";
+    let rows: [Closing; 4] = [
+        (["POST /exec/1/start HTTP/1.1", stream, switch, "early"], b"", Closed::Reset),
+        // A WebSocket has a place for words, and is told them before its connection ends.
+        (["GET /ws HTTP/1.1", WS, SWITCH, "\r\n\r\n"], b"\x88\x0e\x0b\xc0idle_timeout", Closed::Fin),
+        // To a client of HTTP/1.0 a body ends where its connection does, however the application marks its end.
+        (["GET /report HTTP/1.0", "", to_the_end, "early"], b"", Closed::Reset),
+        (["GET /report HTTP/1.1", "Connection: close\n", to_the_end, "early\r\n"], b"", Closed::Reset),
+    ];
+    for ([line, fields, first, until], words, closed) in rows {
+        let (app, go, _noted) = told(first, b"").await;
+        let frozen = Frozen::new(app).await;
+        let mut client = frozen.site.connect().await;
+        let credential = frozen.token.reveal();
+        client.send(&format!("{line}\nHost: desk\nAuthorization: Bearer {credential}\n{fields}\n")).await;
+        client.until(until).await;
+        frozen.pass_the_deadline();
+        go.send(()).unwrap();
+        assert_eq!(client.rest().await, (words.to_vec(), closed), "{line}");
+        assert_eq!(frozen.site.cuts(1).await.len(), 1);
+        frozen.is_over().await;
+    }
+}
+
+/// And towards the application: what a client had begun to send is not complete because the client goes.
+#[tokio::test]
+async fn never_late_a_stream_whose_client_closes_after_the_end_does_not_look_complete_to_its_application() {
+    let (note, mut noted) = mpsc::unbounded_channel();
+    let app = application(move |mut connection| {
+        let note = note.clone();
+        async move {
+            read_head(&mut connection).await;
+            write(&mut connection, "HTTP/1.1 101 UPGRADED\nConnection: Upgrade\nUpgrade: tcp\n\n").await;
+            note.send(common::Client(connection).rest().await).unwrap();
+        }
+    })
+    .await;
+    let frozen = Frozen::new(app).await;
+    let mut client =
+        frozen.ask("POST", "/exec/1/start", "Connection: Upgrade\nUpgrade: tcp\nContent-Length: 0\n").await;
+    client.until("\r\n\r\n").await;
+    frozen.pass_the_deadline();
+    client.0.shutdown().await.unwrap();
+    let seen = timeout(Duration::from_secs(10), noted.recv()).await.unwrap().unwrap();
+    assert_eq!(seen, (Vec::new(), Closed::Reset));
     frozen.is_over().await;
 }
 

@@ -11,6 +11,7 @@ mod story;
 use crate::{
     cli::{Done, Stop},
     config::duration::Millis,
+    listening::Held,
     logging,
     serve::{in_runtime, load},
     site::{Site, SiteError},
@@ -54,6 +55,7 @@ pub(crate) struct DemoArgs {
 /// Runs the demo until told to stop.
 pub(crate) fn run(args: &DemoArgs) -> Done {
     logging::start_at("warn");
+    let held = Held::of_environment();
     if let Some(open) = [args.listen, args.admin].into_iter().find(|address| !address.ip().is_loopback()) {
         return Err(Stop::Usage(format!(
             "the demo lets anybody sign in as anybody, so it listens on loopback only, and {open} is not; try 127.0.0.1:{}",
@@ -70,7 +72,7 @@ pub(crate) fn run(args: &DemoArgs) -> Done {
         .map_err(|error| Stop::Unreachable(format!("cannot write `{}`: {error}", file.display())))?;
     let (config, keys) = load(&text, &file)?;
     in_runtime(async {
-        let site = Site::open(&config, &keys).await?;
+        let site = Site::open(&config, &keys, held).await?;
         introduce(args, &site, &folder)?;
         let teller = tokio::spawn(story::tell(Arc::clone(site.engine())));
         let ended = site.run().await;

@@ -4,6 +4,9 @@
 //! kernel queues whoever connects meanwhile, and the next program takes up the queue. `SO_REUSEPORT` would not do: what waits in the
 //! queue of the program that goes is reset with it. A socket is known by its address, so the configuration says the same either way.
 //!
+//! They are taken before anything else is opened. `LISTEN_FDS` is a count, and if it says more than was passed, the numbers after the last
+//! are those of whatever this program opened first: it would take its own sockets for somebody's, and close them.
+//!
 //! A socket file that is left over is replaced, but only if nobody listens on it.
 
 use crate::site::SiteError;
@@ -11,10 +14,11 @@ use listenfd::ListenFd;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, listen, socket_with,
 };
+use socket2::SockRef;
 use std::{
-    fs, io,
+    env, fs, io,
     net::SocketAddr,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
         net::{self, UnixStream},
@@ -28,21 +32,39 @@ const MODE: u32 = 0o660;
 /// How many connections to it wait to be accepted, as on the other listeners.
 const BACKLOG: i32 = 1024;
 
+/// More sockets than this are not passed to one program.
+const PASSED_MOST: usize = 64;
+
 /// Sockets that whoever started us holds for us.
+#[derive(Default)]
 pub(crate) struct Held {
     tcp: Vec<std::net::TcpListener>,
     unix: Vec<net::UnixListener>,
 }
 
 impl Held {
-    /// Those of the environment (`LISTEN_FDS`, `LISTEN_PID`), each to be taken once.
+    /// Those of the environment (`LISTEN_FDS`, `LISTEN_PID`), each to be taken once. To be asked for before this program has opened
+    /// anything of its own.
     pub(crate) fn of_environment() -> Held {
+        let count = env::var("LISTEN_FDS").ok().and_then(|count| count.parse::<usize>().ok());
+        if let Some(count) = count.filter(|count| *count > PASSED_MOST) {
+            tracing::warn!(
+                count,
+                most = PASSED_MOST,
+                "`LISTEN_FDS` says that many sockets were passed: none is taken"
+            );
+            return Held::default();
+        }
         let mut passed = ListenFd::from_env();
-        let mut held = Held { tcp: Vec::new(), unix: Vec::new() };
+        let mut held = Held::default();
         for nth in 0..passed.len() {
-            if let Ok(Some(listener)) = passed.take_tcp_listener(nth) {
+            if let Ok(Some(listener)) = passed.take_tcp_listener(nth)
+                && listens(&listener)
+            {
                 held.tcp.push(listener);
-            } else if let Ok(Some(listener)) = passed.take_unix_listener(nth) {
+            } else if let Ok(Some(listener)) = passed.take_unix_listener(nth)
+                && listens(&listener)
+            {
                 held.unix.push(listener);
             } else {
                 tracing::warn!(nth, "a socket was passed that is none to listen on");
@@ -85,9 +107,14 @@ impl Held {
         let tcp = self.tcp.iter().filter_map(|held| held.local_addr().ok()).map(|is| is.to_string());
         let unix = self.unix.iter().filter_map(|held| held.local_addr().ok()).map(|is| format!("{is:?}"));
         for address in tcp.chain(unix) {
-            tracing::warn!(address, "a socket was passed whose address is not in `[listen]`: closed");
+            tracing::warn!(address, "a socket was passed that `[listen]` has no use for: closed");
         }
     }
+}
+
+/// Whether clients can connect to it: a socket that is bound, or connected, is none to accept from.
+fn listens(socket: &impl AsFd) -> bool {
+    SockRef::from(socket).is_listener().unwrap_or(false)
 }
 
 fn bind(path: &Path) -> io::Result<net::UnixListener> {

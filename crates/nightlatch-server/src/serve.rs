@@ -5,6 +5,7 @@
 use crate::{
     cli::{Done, Stop},
     config::{self, Config, secrets::LoadedKey},
+    listening::Held,
     logging, sign_in,
     site::{Site, SiteError},
     tls,
@@ -25,12 +26,13 @@ pub(crate) struct ServeArgs {
 /// Serves until told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Done {
     logging::start_at("info");
+    let held = Held::of_environment();
     let file = &args.config;
     let text = fs::read_to_string(file)
         .map_err(|error| Stop::Unreachable(format!("cannot read `{}`: {error}", file.display())))?;
     let (config, keys) = load(&text, file)?;
     in_runtime(async {
-        let site = Site::open(&config, &keys).await?;
+        let site = Site::open(&config, &keys, held).await?;
         let (gateway, admin) = (site.gateway_address()?, site.admin_address()?);
         tracing::info!(%gateway, %admin, apps = config.apps.len(), node = site.engine().node(), "serving");
         site.run().await

@@ -107,8 +107,8 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Takes the ports and recovers what is in the data directory.
-    pub(crate) async fn open(config: &Config, keys: &[LoadedKey]) -> Result<Site, SiteError> {
+    /// Takes the ports, or those of `held` that are the same, and recovers what is in the data directory.
+    pub(crate) async fn open(config: &Config, keys: &[LoadedKey], mut held: Held) -> Result<Site, SiteError> {
         let limits = &config.policy;
         let [idle, absolute, warning] =
             [limits.idle, limits.absolute, limits.warning].map(|limit| Span::from_millis(limit.0));
@@ -117,7 +117,6 @@ impl Site {
             [] => None,
             files => Some(Certificates::read(files)?),
         };
-        let mut held = Held::of_environment();
         let gateway_listener = held.tcp(config.listen.gateway).await?;
         let proxied_listener = match config.listen.gateway_proxied {
             Some(address) => Some(held.tcp(address).await?),

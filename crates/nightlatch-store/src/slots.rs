@@ -7,8 +7,9 @@
 //!
 //! A record is 16 bytes at `16 * index`: the word and a check, both little-endian. Being aligned it never crosses a
 //! disk sector, so a power cut leaves the old or the new record. Disks and file systems do worse than that now and
-//! then (a block written in the wrong place, or full of noise), so the check binds the word to its index: the
-//! first eight bytes of SHA-256 over a label, the index and the word. A cheaper mix would do against accidents, but
+//! then (a block written in the wrong place, or full of noise), and people copy files, so the check binds the word to its index
+//! and to its node, whose generations and instants mean nothing to another: the
+//! first eight bytes of SHA-256 over a label, the node's name, the index and the word. A cheaper mix would do against accidents, but
 //! would have to be defended; this costs one compression, under half a microsecond: at fifty thousand changed words a
 //! second, two per cent of one core. It is no defence against somebody who can write to the file: nor would a
 //! key be, which lies in the same directory.
@@ -32,12 +33,14 @@ use crate::file::{FileError, failed, keep_what_was_read, open_or_create, parent,
 const RECORD_BYTES: usize = 16;
 /// The file grows by this many slots (one mebibyte) at a time, so that growing is rare.
 const STEP_SLOTS: u64 = 65_536;
-const LABEL: &[u8] = b"nightlatch activity slot, form 1";
+const LABEL: &[u8] = b"nightlatch activity slot, form 2";
 
 /// The file of activity slots. Only one of these may be open on a file; [`DataDir`](crate::DataDir) sees to that.
 #[derive(Debug)]
 pub struct Slots {
     path: PathBuf,
+    /// Whose words these are.
+    node: Box<str>,
     file: File,
     /// How many slots the file has room for.
     room_slots: u64,
@@ -57,14 +60,14 @@ pub struct Words {
 }
 
 impl Slots {
-    /// Opens the file at `path`, and creates it durably (empty, for this user only) if it is not there.
-    pub fn open(path: impl AsRef<Path>) -> Result<Slots, FileError> {
+    /// Opens the file at `path` of the node of this name, and creates it durably (empty, for this user only) if it is not there.
+    pub fn open(path: impl AsRef<Path>, node: &str) -> Result<Slots, FileError> {
         let path = path.as_ref().to_owned();
         let file = open_or_create(&path)?;
         sync_dir(parent(&path))?;
         let bytes = file.metadata().map_err(failed("look at", &path))?.len();
         let room_slots = bytes / RECORD_BYTES as u64;
-        Ok(Slots { path, file, room_slots, sorted: Vec::new(), run: Vec::new() })
+        Ok(Slots { path, node: node.into(), file, room_slots, sorted: Vec::new(), run: Vec::new() })
     }
 
     /// Reads every slot. A bad record is not an error: it is counted, and its word is none.
@@ -81,7 +84,7 @@ impl Slots {
         for (index, record) in (0..).zip(content.chunks(RECORD_BYTES)) {
             // What was never written reads as zeros. No record is all zeros: its check would be, too.
             let written = record.iter().any(|&byte| byte != 0);
-            let word = if written { decode(index, record) } else { None };
+            let word = if written { decode(&self.node, index, record) } else { None };
             found.bad += u64::from(written && word.is_none());
             found.words.push(word);
         }
@@ -114,7 +117,7 @@ impl Slots {
         for neighbours in self.sorted[..fits].chunk_by(|left, right| left.0.checked_add(1) == Some(right.0)) {
             self.run.clear();
             for &(index, word) in neighbours {
-                self.run.extend_from_slice(&encode(index, word));
+                self.run.extend_from_slice(&encode(&self.node, index, word));
             }
             let at = u64::from(neighbours[0].0) * RECORD_BYTES as u64;
             self.file.write_all_at(&self.run, at).map_err(failed("write", &self.path))?;
@@ -147,23 +150,25 @@ impl Slots {
     }
 }
 
-fn encode(index: u32, word: u64) -> [u8; RECORD_BYTES] {
+fn encode(node: &str, index: u32, word: u64) -> [u8; RECORD_BYTES] {
     let mut record = [0; RECORD_BYTES];
     record[..8].copy_from_slice(&word.to_le_bytes());
-    record[8..].copy_from_slice(&check(index, word));
+    record[8..].copy_from_slice(&check(node, index, word));
     record
 }
 
 /// The word of a record, unless it is too short or is not the record of `index`.
-fn decode(index: u32, record: &[u8]) -> Option<u64> {
+fn decode(node: &str, index: u32, record: &[u8]) -> Option<u64> {
     let (word, rest) = record.split_first_chunk()?;
     let word = u64::from_le_bytes(*word);
-    (rest == check(index, word)).then_some(word)
+    (rest == check(node, index, word)).then_some(word)
 }
 
-fn check(index: u32, word: u64) -> [u8; 8] {
+fn check(node: &str, index: u32, word: u64) -> [u8; 8] {
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(LABEL);
+    // The index and the word have a length of their own, so the name need not say its.
+    hash.update(node.as_bytes());
     hash.update(&index.to_le_bytes());
     hash.update(&word.to_le_bytes());
     let mut first = [0; 8];

@@ -9,10 +9,13 @@
 //! ledger would be the only one to know; so it gets its name only when its caller has made sure that the ledger has all of it.
 //!
 //! ```text
-//! {"nightlatch_snapshot":2,"ledger_size":N}  a line that tells what this is
-//! length:u32 record[length]                  any number of times; the record as postcard has it
-//! count:u64 sha256[32]                       the number of records, and the hash of all before it
+//! {"nightlatch_snapshot":3,"node":"..","ledger_size":N}  a line that tells what this is, and of which ledger
+//! length:u32 record[length]                              any number of times; the record as postcard has it
+//! count:u64 sha256[32]                                   the number of records, and the hash of all before it
 //! ```
+//!
+//! The hash is against accidents. A file that was copied from another node is one, and its sessions are nobody's here; so the node
+//! is named. Whoever may write here could write anything.
 //!
 //! Numbers are little-endian. A start waits for a million of these records, and reading them as JSON took longer than all
 //! the rest of it; what people want to read stands in the ledger. The count stands at the end: records are written as they
@@ -24,7 +27,7 @@
 mod read;
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest;
@@ -34,7 +37,7 @@ use crate::file::{self, FileError, failed};
 
 pub use read::{BadSnapshot, Reading, Snapshot, SnapshotFault, read_newest};
 
-const FORM: u32 = 2;
+const FORM: u32 = 3;
 /// As many digits as the largest size has, so that a listing shows snapshots in order.
 const DIGITS: usize = 20;
 /// How many snapshots are kept, the new one included.
@@ -50,6 +53,9 @@ const LENGTH_BYTES: usize = 4;
 struct Head {
     /// The version of the form.
     nightlatch_snapshot: u32,
+    /// The node whose ledger it follows from.
+    #[serde(default)]
+    node: String,
     ledger_size: u64,
 }
 
@@ -75,7 +81,7 @@ pub enum WriteSnapshotError {
     Prune(#[source] FileError),
 }
 
-/// Writes the session table as it stands after the first `ledger_size` entries.
+/// Writes the session table as it stands after the first `ledger_size` entries of this node's ledger.
 ///
 /// Those entries must be durable already. A record may say more than they do, by entries that come later: `on_record` is asked when all
 /// records were taken and before the snapshot is in its place, and says whether those are durable as well. Without that a crash leaves a
@@ -84,6 +90,7 @@ pub enum WriteSnapshotError {
 /// there; one of a *larger* size is removed, because it speaks of a ledger that has since been put back.
 pub fn write<T: Serialize>(
     dir: impl AsRef<Path>,
+    node: &str,
     ledger_size: u64,
     records: impl IntoIterator<Item = T>,
     on_record: impl FnOnce() -> bool,
@@ -97,8 +104,9 @@ pub fn write<T: Serialize>(
             hash.update(bytes);
             writer.write_all(bytes).map_err(failed("write", &path))
         };
-        let form = FORM;
-        write(format!("{{\"nightlatch_snapshot\":{form},\"ledger_size\":{ledger_size}}}\n").as_bytes())?;
+        let head = Head { nightlatch_snapshot: FORM, node: node.to_owned(), ledger_size };
+        let head = serde_json::to_vec(&head).map_err(io::Error::from).map_err(failed("write", &path))?;
+        write(&[&head, &b"\n"[..]].concat())?;
         let (mut count, mut buffer) = (0_u64, Vec::new());
         for record in records {
             buffer.clear();

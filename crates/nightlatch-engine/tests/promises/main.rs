@@ -4,6 +4,7 @@
 mod blocked;
 mod common;
 mod credentials;
+mod damaged;
 mod fail_closed;
 mod faults;
 mod never_early;

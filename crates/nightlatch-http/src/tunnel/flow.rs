@@ -82,6 +82,10 @@ impl Flow {
                     self.state = State::Idle;
                 }
                 State::Ending => {
+                    // That this was all is as much as a byte: what is cut must not look complete.
+                    if !guarded.may_pass() {
+                        return Poll::Pending;
+                    }
                     ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
                     self.state = State::Ended;
                 }

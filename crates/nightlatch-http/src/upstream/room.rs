@@ -4,7 +4,7 @@
 //! Over HTTP/2 a client's connection has a hundred exchanges, and to an application of HTTP/1 each of them is a connection: a few clients
 //! would take every descriptor there is, and nothing would be left to record an end with. So whoever is to use a connection takes a
 //! place first, of as many as there are seats; others wait for a while. A stream takes it from its address's share as well, so that one address is in the
-//! way of itself only.
+//! way of itself only. To an application of HTTP/2 it is not streams that are counted but, as there too, connections: those that its sessions needed.
 
 use crate::{limits::Limits, seat::network};
 use std::{

@@ -59,6 +59,12 @@ pub enum SnapshotFault {
         /// The version of the form.
         form: u32,
     },
+    /// It follows from the ledger of another node.
+    #[error("it is of node `{node}`")]
+    Foreign {
+        /// Whose it is.
+        node: String,
+    },
     /// The head speaks of another ledger size than the name of the file.
     #[error("it is of ledger size {ledger_size}, unlike its name")]
     Misnamed {
@@ -78,15 +84,15 @@ pub enum SnapshotFault {
     },
 }
 
-/// Reads the newest usable snapshot in `dir`, and tells which newer ones are bad.
+/// Reads the newest usable snapshot of this node in `dir`, and tells which newer ones are bad.
 ///
 /// It may be *ahead* of a ledger that has lost entries: the caller compares the sizes. Fails only if the directory
 /// cannot be listed; a directory that is not there holds no snapshot.
-pub fn read_newest<T: DeserializeOwned>(dir: impl AsRef<Path>) -> Result<Reading<T>, FileError> {
+pub fn read_newest<T: DeserializeOwned>(dir: impl AsRef<Path>, node: &str) -> Result<Reading<T>, FileError> {
     let mut bad = Vec::new();
     for size in list(dir.as_ref())?.sizes {
         let path = path(dir.as_ref(), size);
-        match read(&path, size) {
+        match read(&path, node, size) {
             Ok(records) => {
                 return Ok(Reading { snapshot: Some(Snapshot { ledger_size: size, records }), bad });
             }
@@ -96,10 +102,10 @@ pub fn read_newest<T: DeserializeOwned>(dir: impl AsRef<Path>) -> Result<Reading
     Ok(Reading { snapshot: None, bad })
 }
 
-fn read<T: DeserializeOwned>(path: &Path, ledger_size: u64) -> Result<Vec<T>, SnapshotFault> {
+fn read<T: DeserializeOwned>(path: &Path, node: &str, ledger_size: u64) -> Result<Vec<T>, SnapshotFault> {
     let content = fs::read(path)?;
     let line_end = content.iter().position(|&byte| byte == b'\n').ok_or(SnapshotFault::NoHead)?;
-    check_head(&content[..line_end], ledger_size)?;
+    check_head(&content[..line_end], node, ledger_size)?;
     let body = &content[line_end + 1..];
     let body_end = body.len().checked_sub(FOOT_BYTES).ok_or(SnapshotFault::Altered)?;
     let (hashed, hash) = content.split_at(content.len() - HASH_BYTES);
@@ -110,10 +116,11 @@ fn read<T: DeserializeOwned>(path: &Path, ledger_size: u64) -> Result<Vec<T>, Sn
     records(frames, u64::from_le_bytes(foot[..8].try_into().map_err(|_| SnapshotFault::Altered)?))
 }
 
-fn check_head(line: &[u8], ledger_size: u64) -> Result<(), SnapshotFault> {
+fn check_head(line: &[u8], node: &str, ledger_size: u64) -> Result<(), SnapshotFault> {
     let head: Head = serde_json::from_slice(line).map_err(|_| SnapshotFault::NoHead)?;
     match head {
         Head { nightlatch_snapshot: form, .. } if form != FORM => Err(SnapshotFault::OtherForm { form }),
+        Head { node: other, .. } if other != node => Err(SnapshotFault::Foreign { node: other }),
         Head { ledger_size: other, .. } if other != ledger_size => {
             Err(SnapshotFault::Misnamed { ledger_size: other })
         }
