@@ -15,6 +15,9 @@ use std::{
     sync::Arc,
 };
 
+/// No more sessions than this start at one time. Each start is an entry, so no place lies further beyond the entries there are.
+const STARTING_MOST: u64 = 1 << 20;
+
 /// Every session that was found, and the latest instant that anything tells of.
 pub(crate) struct Found<'a> {
     authority: &'a Authority,
@@ -120,7 +123,7 @@ impl<'a> Found<'a> {
             started: Time::from_millis(record.started),
             parent: record.parent.map(SessionId),
             continues: record.continues.map(SessionId),
-            slot: record.slot,
+            slot: self.place(record.slot)?,
             idle: Register::idle(idle.span(), rule(idle)?),
             hard_end: Register::hard_end(hard_end.time(), rule(hard_end)?),
             word: Word::from_bits(record.word),
@@ -229,7 +232,7 @@ impl<'a> Found<'a> {
             started: Time::from_millis(start.started),
             parent: start.parent()?,
             continues: start.continues()?,
-            slot: start.slot,
+            slot: self.place(start.slot)?,
             idle: Register::idle(Span::from_millis(start.idle_ms), self.rule(&start.idle_rule)),
             hard_end: Register::hard_end(hard_end, self.rule(&start.hard_end_rule)),
             word: Word::live(generation, Time::from_millis(start.last_activity)),
@@ -239,6 +242,12 @@ impl<'a> Found<'a> {
             added: Vec::new(),
             blocked: None,
         })
+    }
+
+    /// A place among the slots, if it can be one: there is memory for every place below it.
+    fn place(&self, slot: u32) -> Result<u32, EntryError> {
+        let most = self.authority.ledger().durable().saturating_add(STARTING_MOST);
+        if u64::from(slot) < most { Ok(slot) } else { Err(EntryError::Field("slot")) }
     }
 
     fn rule(&self, name: &str) -> RuleId {

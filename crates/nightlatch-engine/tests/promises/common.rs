@@ -7,7 +7,7 @@ use nightlatch_engine::{
 };
 use nightlatch_ledger::{Disk, Ledger, Options, OsDisk, Signer};
 use std::{
-    fs::File,
+    fs::{self, File},
     future::Future,
     io,
     path::Path,
@@ -162,6 +162,29 @@ pub(crate) fn end_of(session: &Session) -> Option<(EndReason, u64)> {
 
 pub(crate) fn at(offset: u64) -> Time {
     Time::from_millis(BEGIN + offset)
+}
+
+/// Changes the newest snapshot record by record, or leaves some out, and makes it whole again.
+pub(crate) fn rewrite_snapshot(house: &House, mut change: impl FnMut(&[u8]) -> Option<Vec<u8>>) {
+    let dir = house.folder.path().join("snapshot");
+    let path = fs::read_dir(dir).unwrap().map(|file| file.unwrap().path()).max().unwrap();
+    let content = fs::read(&path).unwrap();
+    let head = content.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let (mut rewritten, mut frames) = (content[..head].to_vec(), &content[head..content.len() - 40]);
+    let mut count = 0_u64;
+    while let Some((length, rest)) = frames.split_first_chunk() {
+        let record;
+        (record, frames) = rest.split_at(u32::from_le_bytes(*length) as usize);
+        if let Some(record) = change(record) {
+            rewritten.extend_from_slice(&u32::try_from(record.len()).unwrap().to_le_bytes());
+            rewritten.extend_from_slice(&record);
+            count += 1;
+        }
+    }
+    rewritten.extend_from_slice(&count.to_le_bytes());
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &rewritten);
+    rewritten.extend_from_slice(hash.as_ref());
+    fs::write(&path, rewritten).unwrap();
 }
 
 /// What is on disk.

@@ -14,6 +14,9 @@ use std::{
 /// Starts from files that are damaged.
 const DAMAGED: u64 = 400;
 
+/// More bytes than a session has in a snapshot.
+const LONGEST: usize = 160;
+
 /// Marsaglia's xorshift64.
 struct Random(u64);
 
@@ -179,4 +182,42 @@ fn never_longer_with_the_files_of_another_node() {
     }
     println!("{refused:#?}");
     assert!(refused.len() >= 4, "{refused:?}");
+}
+
+/// Whoever may write there may make any snapshot; but none that takes the program down without a word.
+#[test]
+fn fail_closed_a_snapshot_that_was_made_up_is_refused_or_taken_but_never_a_panic() {
+    /// 2^32 - 1, as the numbers in a record are written.
+    const LARGEST: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 0x0f];
+    let house = left(["ada", "bob", "cleo"], 5_000);
+    let dir = house.folder.path().to_owned();
+    let kept: BTreeMap<PathBuf, Vec<u8>> =
+        files(&dir).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    let mut refused = BTreeSet::new();
+    let mut length = usize::MAX;
+    for at in 0..2 * LONGEST {
+        put_back(&kept, &dir);
+        let (place, flips) = (at / 2, at % 2 == 1);
+        let mut first = true;
+        rewrite_snapshot(&house, |record| {
+            let mut record = record.to_vec();
+            if std::mem::take(&mut first) {
+                length = record.len();
+                let place = place.min(length - 1);
+                if flips {
+                    record[place] ^= 0xff;
+                } else {
+                    record.splice(place..=place, LARGEST);
+                }
+            }
+            Some(record)
+        });
+        let opened = catch_unwind(AssertUnwindSafe(|| house.try_open()));
+        match opened.unwrap_or_else(|_| panic!("byte {place} of the first record")) {
+            Ok((engine, _)) => engine.stop(),
+            Err(error) => drop(refused.insert(error.to_string())),
+        }
+    }
+    assert!(length <= LONGEST, "a record has {length} bytes");
+    assert!(refused.iter().any(|words| words.contains("`slot`")), "{refused:?}");
 }
