@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<(), String> {
     }
     tools::apt("apache2", "apache2-bin")?;
     tools::apt("faketime", "faketime")?;
-    tools::python(&["websockets==17.4", "docker==7.2.0", "h2==4.4.1"])?;
+    tools::python(&["websockets==17.4", "docker==7.2.0", "h2==4.4.1", "PyJWT[crypto]==2.15.1"])?;
     if let Err(missing) = tools::autobahn() {
         println!("Autobahn's WebSocket suite: NOT RUN, {missing}");
     }

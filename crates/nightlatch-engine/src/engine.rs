@@ -143,6 +143,22 @@ impl Authority {
         self.keys.key(name)
     }
 
+    /// The same, if it is there; none is made.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn key_if_there(&self, name: &str) -> Result<Option<SecretKey>, KeyError> {
+        self.keys.key_if_there(name)
+    }
+
+    /// Removes the keys whose names begin with `prefix`, but for those in `kept`: their use is over.
+    ///
+    /// # Errors
+    /// If one cannot be removed.
+    pub fn remove_keys(&self, prefix: &str, kept: &[&str]) -> Result<(), KeyError> {
+        self.keys.remove_others(prefix, kept)
+    }
+
     /// The clock of this authority.
     #[must_use]
     pub fn clock(&self) -> &Clock {

@@ -69,7 +69,7 @@ pub use entry::{
 };
 pub use health::{Fault, Health, Part, Stops};
 pub use limits::Lower;
-pub use nightlatch_store::{DEVICE_WORDS_BYTES, Device};
+pub use nightlatch_store::{DEVICE_WORDS_BYTES, Device, KeyError};
 pub use open::{OpenError, Recovery};
 pub use permit::{CutNote, Permit};
 pub use reasons::reasons;

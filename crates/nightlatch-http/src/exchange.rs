@@ -44,11 +44,20 @@ use http_body_util::{BodyExt, Empty};
 use hyper::upgrade::OnUpgrade;
 use nightlatch_core::Activity;
 use nightlatch_engine::{Channel, End, Permit};
-use std::{fmt::Display, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, fmt::Display, net::IpAddr, sync::Arc};
 use tokio::time::timeout;
 
 /// Why an application that authenticates connections cannot be used.
 const AUTHENTICATES: &str = "The application authenticates connections (NTLM or Negotiate). That needs somebody who is signed in here.";
+
+const NOT_SIGNED: Obstacle = Obstacle {
+    status: StatusCode::INTERNAL_SERVER_ERROR,
+    code: "not-signed",
+    title: Cow::Borrowed("The application could not be told who you are."),
+    detail: Cow::Borrowed(
+        "Nothing was passed on to it. Try again in a moment; if it stays like this, call the help desk.",
+    ),
+};
 
 /// A request that may go on, and all that is known about it.
 pub(crate) struct Exchange<'a> {
@@ -120,6 +129,7 @@ impl Exchange<'_> {
         let subject_key = self.subject_key();
         let protocol = self.switch.as_ref().map(Switch::protocol);
         let facts = self.permit.as_ref().map(|permit| &permit.session().facts);
+        let assertion = self.assertion()?;
         let upward = Upward {
             peer: self.peer.address,
             secure: self.peer.secure,
@@ -130,6 +140,7 @@ impl Exchange<'_> {
                 subject: &facts.who.subject,
                 session: facts.id,
                 groups: &facts.terms.groups,
+                assertion: assertion.as_ref(),
             }),
             app_cookies: Some(&self.app.cookies),
             subject_key: subject_key.as_deref(),
@@ -336,6 +347,16 @@ impl Exchange<'_> {
         let words = pages::trouble(status.as_u16(), sent);
         let obstacle = Obstacle { status, code, title: words.title, detail: words.sentence.into() };
         self.gateway.refuse(&self.asker, &obstacle)
+    }
+
+    /// Who it is, signed, if the application asks for it and anybody is signed in. If that fails nothing goes out in its place.
+    fn assertion(&self) -> Result<Option<HeaderValue>, Box<Answer>> {
+        let (Some(assertions), Some(permit)) = (&self.app.assertions, &self.permit) else { return Ok(None) };
+        let signed = assertions.of(permit.session());
+        signed.map(Some).map_err(|error| {
+            tracing::error!(app = %self.app.name, %error, "a request was refused");
+            Box::new(self.gateway.refuse(&self.asker, &NOT_SIGNED))
+        })
     }
 
     fn obstacle(&self, status: StatusCode, code: &'static str, detail: String) -> Answer {

@@ -2,6 +2,7 @@
 
 use crate::{
     app_cookie::{AppCookieError, AppCookies},
+    assertion::{AssertionError, Assertions, Signer},
     cookies::CookieNames,
     drain::Drain,
     failures::{CutOff, CutOffs, Failure, Seldom},
@@ -70,6 +71,8 @@ pub struct AppSettings {
     pub upgrades: Vec<String>,
     /// Cookies of the application that are bound to the subject.
     pub app_cookies: Vec<String>,
+    /// Whether it is told who it is in a form that it can check by itself.
+    pub assertion: bool,
 }
 
 /// Somebody who may sign in on the demonstration page.
@@ -105,6 +108,20 @@ pub struct Settings {
     pub limits: Limits,
 }
 
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A name in `app_cookies` is not one that can be bound.
+    #[error(transparent)]
+    Cookie(#[from] AppCookieError),
+    /// There are no keys to sign assertions with.
+    #[error(transparent)]
+    Assertion(#[from] AssertionError),
+}
+
+/// What `iss` says where no public origin is named.
+const ISSUER: &str = "nightlatch";
+
 /// The enforcement point for HTTP.
 pub struct Gateway {
     pub(crate) engine: Arc<Engine>,
@@ -113,6 +130,8 @@ pub struct Gateway {
     pub(crate) demo_users: Vec<DemoUser>,
     pub(crate) sign_in: Option<Arc<dyn SignIn>>,
     pub(crate) tickets: Tickets,
+    /// Signs for the applications that ask for it; none where none does.
+    pub(crate) signer: Option<Arc<Signer>>,
     pub(crate) limits: Limits,
     pub(crate) seats: Arc<Semaphore>,
     pub(crate) shares: Arc<Shares>,
@@ -139,18 +158,25 @@ pub(crate) struct App {
     pub(crate) upgrades: Upgrades,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) cookies: AppCookies,
+    pub(crate) assertions: Option<Assertions>,
 }
 
 impl Gateway {
-    /// A gateway in front of these applications.
+    /// A gateway in front of these applications. May write to disk: the keys of assertions.
     ///
     /// # Errors
-    /// If a name in `app_cookies` is not one that can be bound.
-    pub fn new(engine: Arc<Engine>, settings: Settings) -> Result<Gateway, AppCookieError> {
+    /// See [`GatewayError`].
+    pub fn new(engine: Arc<Engine>, settings: Settings) -> Result<Gateway, GatewayError> {
         let mut apps = Vec::new();
+        let signer = settings.apps.iter().any(|app| app.assertion).then(|| {
+            let issuer = settings.public_origin.clone().unwrap_or_else(|| ISSUER.to_owned());
+            Signer::new(Arc::clone(&engine), issuer).map(Arc::new)
+        });
+        let signer = signer.transpose()?;
         let room = Arc::new(Room::new(&settings.limits));
         for app in settings.apps {
-            apps.push(App::new(app, &settings.cookie_key, settings.limits, Arc::clone(&room))?);
+            let signer = signer.clone().filter(|_| app.assertion);
+            apps.push(App::new(app, &settings.cookie_key, settings.limits, Arc::clone(&room), signer)?);
         }
         // The most particular one first.
         apps.sort_by_key(|app| (app.host.is_none(), app.port.is_none(), Reverse(app.path.len())));
@@ -161,6 +187,7 @@ impl Gateway {
             demo_users: settings.demo_users,
             sign_in: settings.sign_in,
             tickets: Tickets::new(&settings.ticket_key),
+            signer,
             limits: settings.limits,
             seats: Arc::new(Semaphore::new(settings.limits.connections)),
             shares: Arc::new(Shares::new(settings.limits.connections_per_address)),
@@ -247,12 +274,14 @@ impl App {
         cookie_key: &[u8],
         limits: Limits,
         room: Arc<Room>,
+        signer: Option<Arc<Signer>>,
     ) -> Result<App, AppCookieError> {
         let patterns = [&settings.public, &settings.active, &settings.passive];
         let sensitive = settings.sensitive.iter().map(|route| &route.pattern);
         Ok(App {
             vocabulary: Vocabulary::new(patterns.into_iter().flatten().chain(sensitive)),
             cookies: AppCookies::new(cookie_key, settings.app_cookies.iter().map(String::as_str))?,
+            assertions: signer.map(|signer| Assertions::new(signer, &settings.name)),
             host: settings.host,
             port: settings.port,
             path: settings.path,
@@ -327,7 +356,7 @@ mod tests {
         let settings =
             AppSettings { host: host.map(str::to_owned), path: path.to_owned(), ..AppSettings::default() };
         let limits = Limits::default();
-        App::new(settings, &[0; 32], limits, Arc::new(Room::new(&limits))).unwrap()
+        App::new(settings, &[0; 32], limits, Arc::new(Room::new(&limits)), None).unwrap()
     }
 
     #[test]

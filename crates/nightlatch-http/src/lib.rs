@@ -10,6 +10,7 @@
 //! | one stream of many (HTTP/2) | `outlet`, `http2` |
 //! | a request gets its one reading | `road`, [`target`], [`path`], [`route`] |
 //! | its credential is found, and goes no further | [`extract`], [`trigger`], `ticket` |
+//! | who it is, for the application | [`forward`], [`assertion`] |
 //! | it is forwarded | `exchange`, `sending`, `upload`, `upstream`, [`forward`], [`app_cookie`] |
 //! | its answer is passed on, or cut | `download`, [`sse`], [`grpc`], `upgrade`, `tunnel`, [`websocket`] |
 //! | it is refused | `answer`, [`pages`] |
@@ -23,6 +24,7 @@ mod accept;
 mod alarm;
 mod answer;
 pub mod app_cookie;
+pub mod assertion;
 pub mod cookies;
 pub mod device;
 mod door;
@@ -67,7 +69,7 @@ pub mod websocket;
 
 pub use door::{Door, Listener};
 pub use failures::{CutOff, Failure};
-pub use gateway::{AppSettings, DemoUser, Gateway, OWN_PREFIX, SensitiveRoute, Settings};
+pub use gateway::{AppSettings, DemoUser, Gateway, GatewayError, OWN_PREFIX, SensitiveRoute, Settings};
 pub use limits::{Http2, Limits};
 pub use sign_in::{Begun, Finished, Identified, Pending, Provider, SignIn, SignInFailure};
 pub use socket::Socket;

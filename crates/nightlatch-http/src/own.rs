@@ -23,7 +23,7 @@ use crate::{
 };
 use http::{
     HeaderMap, Method, Request, StatusCode,
-    header::{ALLOW, HOST, HeaderValue, ORIGIN},
+    header::{ALLOW, CACHE_CONTROL, HOST, HeaderValue, ORIGIN},
 };
 use nightlatch_core::{Activity, EndReason, Subject};
 use nightlatch_engine::{Admission, End, EndOrder, Permit, Refusal, Session};
@@ -47,6 +47,7 @@ impl Gateway {
             "login" => "GET, HEAD, POST",
             "logout" | "activity" => "POST",
             "session" => "GET, HEAD",
+            "jwks.json" if self.signer.is_some() => "GET, HEAD",
             "sessions" => "GET, HEAD, POST",
             _ => return read_off_request(request, self.refuse(&read.asker, &NOT_FOUND)).await,
         };
@@ -74,6 +75,7 @@ impl Gateway {
             ("login", "GET", None) => self.login_page(request.headers(), &read),
             ("login", ..) => self.demo_sign_in(request, read).await,
             ("logout", ..) => self.sign_out(request.headers(), &read).await,
+            ("jwks.json", ..) => self.published_keys(),
             ("sessions", "GET", _) => self.my_sessions(&method, request.headers(), read).await,
             ("sessions", ..) => self.end_mine(request, read).await,
             // Not held back by a rate: a touch is one write to memory, and none of it reaches the disk more often than the
@@ -81,6 +83,14 @@ impl Gateway {
             ("activity", ..) => self.state(request.headers(), read, Activity::Active).await,
             _ => self.state(request.headers(), read, Activity::Passive).await,
         }
+    }
+
+    /// The keys that assertions are checked with. They may be kept for an hour: the next one is published for much longer before it signs.
+    fn published_keys(&self) -> Answer {
+        let keys = self.signer.as_ref().map(|signer| signer.published()).unwrap_or_default();
+        let mut answer = json_answer(StatusCode::OK, "application/jwk-set+json", &keys);
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+        answer
     }
 
     /// An unsafe request comes from a page of ours, or from a program that shows a bearer (which no page can be made to send).

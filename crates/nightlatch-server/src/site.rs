@@ -27,8 +27,8 @@ use crate::{
 use nightlatch_core::{ActivityMode, Limits, Policy, PolicyError, Span};
 use nightlatch_engine::{Demand, Engine, OpenError, OsTime, Recovery, Running};
 use nightlatch_http::{
-    AppSettings, DemoUser, Door, Gateway, Listener, SensitiveRoute, Settings, SignIn,
-    app_cookie::AppCookieError, route as gateway_route,
+    AppSettings, DemoUser, Door, Gateway, GatewayError, Listener, SensitiveRoute, Settings, SignIn,
+    route as gateway_route,
 };
 use nightlatch_identity::NoRandomness;
 use nightlatch_store::KeyError;
@@ -60,9 +60,9 @@ pub(crate) enum SiteError {
         /// What is wrong with it.
         source: gateway_route::RouteError,
     },
-    /// A cookie of the configuration cannot be bound.
+    /// The gateway cannot be put together.
     #[error(transparent)]
-    Cookie(#[from] AppCookieError),
+    Gateway(#[from] GatewayError),
     /// A provider's secret or certificate authorities cannot be used.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Providers(Vec<ProviderError>),
@@ -328,6 +328,7 @@ fn app_settings(app: &App) -> Result<AppSettings, SiteError> {
             .map(Upgrade::to_string)
             .collect(),
         app_cookies: app.app_cookies.clone(),
+        assertion: app.assertion,
     })
 }
 

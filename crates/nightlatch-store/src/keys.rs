@@ -12,6 +12,7 @@
 //! it. Either nobody has it, or it will be there.
 
 use std::fmt;
+use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -69,15 +70,35 @@ impl Keys {
         Ok(Keys { dir })
     }
 
+    /// The key called `name`, if it is there; none is made.
+    pub fn key_if_there(&self, name: &str) -> Result<Option<SecretKey>, KeyError> {
+        read(&self.path(name)?)
+    }
+
+    /// Removes the keys whose names begin with `prefix`, but for those in `kept`. Durable when it returns, and idempotent.
+    pub fn remove_others(&self, prefix: &str, kept: &[&str]) -> Result<(), KeyError> {
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = fs::read_dir(&self.dir).map_err(failed("list", &self.dir))?;
+        let mut removed = false;
+        for entry in entries {
+            let path = entry.map_err(failed("list", &self.dir))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| name.starts_with(prefix) && !kept.contains(&name)) {
+                file::remove(&path)?;
+                removed = true;
+            }
+        }
+        if removed {
+            file::sync_dir(&self.dir)?;
+        }
+        Ok(())
+    }
+
     /// The key called `name`: the one that is there, or a new one that is durable when this returns.
     ///
     /// The same name gives the same key for ever. Reads the file each time: ask once and keep the answer.
     pub fn key(&self, name: &str) -> Result<SecretKey, KeyError> {
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !(1..=64).contains(&name.len()) || !name.bytes().all(fits) {
-            return Err(KeyError::BadName { name: name.to_owned() });
-        }
-        let path = self.dir.join(name);
+        let path = self.path(name)?;
         // The lock guards no memory, so a thread that died with it left nothing half done.
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         match read(&path)? {
@@ -88,6 +109,14 @@ impl Keys {
             }
             None => make(&path),
         }
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, KeyError> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if !(1..=64).contains(&name.len()) || !name.bytes().all(fits) {
+            return Err(KeyError::BadName { name: name.to_owned() });
+        }
+        Ok(self.dir.join(name))
     }
 }
 

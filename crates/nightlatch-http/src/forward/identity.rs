@@ -1,4 +1,4 @@
-//! Who it is, for the upstream: `X-Nightlatch-Subject`, `-Provider`, `-Session`, `-Groups`.
+//! Who it is, for the upstream: `X-Nightlatch-Subject`, `-Provider`, `-Session`, `-Groups`; and `-Assertion`, which says the same signed, where it was made.
 //!
 //! Names of people and groups come from an identity provider and may hold anything, field values may not. Refusing a
 //! person for an umlaut is no answer, and dropping characters makes two people one. So everything outside visible
@@ -11,7 +11,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use nightlatch_core::{SessionId, Subject};
 
-use crate::path::push_percent;
+use crate::{assertion::ASSERTION, path::push_percent};
 
 /// The provider's name for the subject.
 pub const SUBJECT: HeaderName = HeaderName::from_static("x-nightlatch-subject");
@@ -35,6 +35,8 @@ pub struct Identity<'a> {
     pub session: SessionId,
     /// The groups of the subject.
     pub groups: &'a [String],
+    /// The same signed, if the application asks for it.
+    pub assertion: Option<&'a HeaderValue>,
 }
 
 /// The identity does not fit into the fields of a request. Leaving some groups out would change what the upstream
@@ -71,7 +73,8 @@ impl Identity<'_> {
             (SESSION, self.session.to_string()),
             (GROUPS, groups),
         ];
-        let bytes = fields.iter().map(|(_, text)| text.len()).sum();
+        let signed = self.assertion.map_or(0, HeaderValue::len);
+        let bytes = signed + fields.iter().map(|(_, text)| text.len()).sum::<usize>();
         if bytes > IDENTITY_BYTES_MAX {
             return Err(IdentityTooLarge { bytes });
         }
@@ -80,6 +83,9 @@ impl Identity<'_> {
             if let Ok(value) = HeaderValue::try_from(text) {
                 headers.insert(name, value);
             }
+        }
+        if let Some(assertion) = self.assertion {
+            headers.insert(ASSERTION, assertion.clone());
         }
         Ok(())
     }
@@ -109,7 +115,8 @@ mod tests {
         let subject = Subject { provider: "https://idp.example.com".to_owned(), name: name.to_owned() };
         let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
         let mut map = HeaderMap::new();
-        Identity { subject: &subject, session: SessionId([0xab; 16]), groups: &groups }.write(&mut map)?;
+        let session = SessionId([0xab; 16]);
+        Identity { subject: &subject, session, groups: &groups, assertion: None }.write(&mut map)?;
         Ok(show(&map))
     }
 

@@ -113,6 +113,14 @@ pub(super) static SECTION: Section = Section {
             means: "Cookies of the app that belong to the session: deleted with it, and not passed on for another subject.",
         },
         Key {
+            name: "assertion",
+            form: Form::Flag,
+            need: Need::Default("false"),
+            status: Status::Now,
+            example: "true",
+            means: "Tells the app who it is in a form that it can check by itself: `X-Nightlatch-Assertion`, a signed JWT whose `aud` is the app's name. The keys are at `/_nightlatch/jwks.json`.",
+        },
+        Key {
             name: "sensitive",
             form: Form::Tables,
             need: Need::Default("[]"),
@@ -154,6 +162,8 @@ pub(crate) struct App {
     pub(crate) upgrades: Vec<Upgrade>,
     /// Cookies that are bound to the session.
     pub(crate) app_cookies: Vec<String>,
+    /// Whether it is told who it is signed.
+    pub(crate) assertion: bool,
 }
 
 /// What happens at a deadline.
@@ -223,6 +233,7 @@ fn read_one(
     let protocol = table.choice(notes, "protocol", Protocol::of);
     let upgrades = upgrades(notes, table, protocol);
     let app_cookies = table.texts(notes, "app_cookies", cookie);
+    let assertion = table.flag(notes, "assertion");
     let [public, passive, active] = ["public", "passive", "active"]
         .map(|list| app_routes::read(notes, table, list, matches.as_ref(), &upgrades));
     for (path, pattern) in
@@ -248,6 +259,7 @@ fn read_one(
         sensitive,
         upgrades,
         app_cookies,
+        assertion: assertion?,
     })
 }
 

@@ -60,6 +60,7 @@ pub(super) struct Key {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Integer,
+    Flag,
     Text,
     Name,
     Date,
@@ -206,6 +207,7 @@ impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Integer => "a whole number",
+            Self::Flag => "true or false",
             Self::Text => "text",
             Self::Name => "a name of a-z, 0-9 and hyphens",
             Self::Date => "a date without quotes",

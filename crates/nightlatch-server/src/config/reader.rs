@@ -208,6 +208,16 @@ impl<'a> Table<'a> {
         number
     }
 
+    /// True or false.
+    pub(super) fn flag(&self, notes: &mut Notes<'_>, name: &str) -> Option<bool> {
+        let slot = self.slot(notes, name)?;
+        let flag = slot.value.get_ref().as_bool();
+        if flag.is_none() {
+            notes.wrong_type(&slot.path, slot.value.get_ref(), &slot.key.form.to_string());
+        }
+        flag
+    }
+
     /// A date without a time.
     pub(super) fn date(&self, notes: &mut Notes<'_>, name: &str) -> Option<toml::value::Date> {
         let slot = self.slot(notes, name)?;

@@ -107,3 +107,19 @@ fn a_key_does_not_show_itself() {
     let key = keys.key("k").unwrap();
     assert_eq!(format!("{key:?}"), "SecretKey(..)");
 }
+
+#[test]
+fn keys_that_are_over_are_removed_and_no_others() {
+    let (_temp, keys) = temp();
+    for name in ["round-1", "round-2", "round-3", "other"] {
+        keys.key(name).unwrap();
+    }
+    let kept = *keys.key("round-2").unwrap().bytes();
+    keys.remove_others("round-", &["round-2", "round-9"]).unwrap();
+    keys.remove_others("round-", &["round-2", "round-9"]).unwrap();
+    assert_eq!(keys.key_if_there("round-2").unwrap().map(|key| *key.bytes()), Some(kept));
+    assert!(keys.key_if_there("other").unwrap().is_some());
+    for gone in ["round-1", "round-3", "round-9"] {
+        assert!(keys.key_if_there(gone).unwrap().is_none(), "{gone}: and none is made");
+    }
+}

@@ -141,12 +141,21 @@ fn a_handshake_keeps_its_fields() {
 fn the_identity_is_ours_alone() {
     let subject = Subject { provider: "key:desk".to_owned(), name: "alice".to_owned() };
     let groups = vec!["traders".to_owned()];
-    let identity = Identity { subject: &subject, session: SessionId([1; 16]), groups: &groups };
+    let assertion = HeaderValue::from_static("signed");
+    let identity = Identity {
+        subject: &subject,
+        session: SessionId([1; 16]),
+        groups: &groups,
+        assertion: Some(&assertion),
+    };
     let trusted = TrustedProxies::default();
-    let mut map = headers("x-nightlatch-groups: admins\nx_nightlatch_groups: admins");
+    let mut map = headers(
+        "x-nightlatch-groups: admins\nx_nightlatch_groups: admins\nx-nightlatch-assertion: forged\nX_Nightlatch_Assertion: forged",
+    );
     prepare(&mut map, &Upward { identity: Some(identity), ..upward(&trusted) }).unwrap();
     let shown = show(&map);
     assert!(shown.contains("x-nightlatch-groups: traders") && !shown.contains("admins"), "{shown}");
+    assert!(shown.contains("x-nightlatch-assertion: signed") && !shown.contains("forged"), "{shown}");
 }
 
 #[test]

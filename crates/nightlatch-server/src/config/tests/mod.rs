@@ -48,8 +48,8 @@ dir = "data"
 idle = "15m"
 absolute = "12h"
 warning = "2m"
-
 [[app]]
+assertion = true
 name = "blotter"
 mode = "enforce"
 match = { host = "Desk.example.com:8443", path = "/blotter/" }
@@ -259,6 +259,7 @@ fn a_full_file_means_what_it_says() {
                 sensitive: Vec::new(),
                 upgrades: vec![Upgrade::WebSocket, Upgrade::Other("spdy/3.1".to_owned())],
                 app_cookies: vec!["JSESSIONID".to_owned()],
+                assertion: true,
             },
             App {
                 name: "research".to_owned(),
@@ -273,6 +274,7 @@ fn a_full_file_means_what_it_says() {
                 sensitive: Vec::new(),
                 upgrades: vec![],
                 app_cookies: vec![],
+                assertion: false,
             },
         ],
         identity: Identity::default(),
@@ -436,7 +438,8 @@ fn every_key_refuses_another_form_at_its_own_place() {
             return;
         }
         let path = section.path_of(key.name);
-        let reading = read(&splice(text, span.clone(), "true"));
+        let another = if key.form == Form::Flag { "\"true\"" } else { "true" };
+        let reading = read(&splice(text, span.clone(), another));
         assert_eq!(reading.config, None, "{path}");
         let found = reading
             .findings
