@@ -8,7 +8,7 @@
 //! Whole seconds, cut off downwards, because readers of `exp` do so anyway: in the last second of a session an application may find it over.
 //!
 //! It is signed at most once in five seconds for each session and application, and the same text is sent until then: at least half of its life
-//! is left when it goes out, and its `exp` is held against the deadline as it stands each time. ES256, because every library has it; the two encoded
+//! is left when it goes out, its `exp` is held against the deadline as it stands each time, and after a step-up there is another. ES256, because every library has it; the two encoded
 //! parts and a signature are put together here, because the libraries for JWTs read the key anew for each.
 
 mod cache;
@@ -63,9 +63,10 @@ struct Claims<'a> {
     /// The session's public id.
     sid: String,
     groups: &'a [String],
+    /// The last authentication, and how it was done.
     auth_time: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    acr: Option<&'a str>,
+    acr: Option<String>,
     iat: u64,
     exp: u64,
 }
@@ -115,19 +116,26 @@ impl Assertions {
     pub fn of(&self, session: &Session) -> Result<HeaderValue, NotSigned> {
         let now = self.signer.engine.clock().now();
         let (second, deadline) = (secs(now), secs(session.deadline().at));
-        let good = |made: &Made| made.expires >= second + LEFT_SECS && made.expires <= deadline;
+        let authenticated = session.authenticated(None);
+        let good = |made: &Made| {
+            made.expires >= second + LEFT_SECS
+                && made.expires <= deadline
+                && made.authenticated == authenticated
+        };
         if let Some(made) = self.made.get(session.facts.id, now).filter(good) {
             return Ok(made.text);
         }
         let expires = deadline.min(second + LIFE_SECS);
         let text = self.sign(session, now, expires)?;
-        self.made.put(session.facts.id, now, Made { text: text.clone(), expires });
+        self.made.put(session.facts.id, now, Made { text: text.clone(), expires, authenticated });
         Ok(text)
     }
 
     fn sign(&self, session: &Session, now: Time, expires: u64) -> Result<HeaderValue, NotSigned> {
         let Signer { keys, issuer, .. } = &*self.signer;
         let facts = &session.facts;
+        let authenticated = session.authenticated(None).unwrap_or(facts.started);
+        let last = session.authentications().into_iter().find(|known| known.at == authenticated);
         let claims = Claims {
             iss: issuer,
             aud: &self.audience,
@@ -135,8 +143,8 @@ impl Assertions {
             provider: &facts.who.subject.provider,
             sid: facts.id.to_string(),
             groups: &facts.terms.groups,
-            auth_time: secs(facts.started),
-            acr: facts.terms.acr.as_deref(),
+            auth_time: secs(authenticated),
+            acr: last.and_then(|last| last.acr),
             iat: secs(now),
             exp: expires,
         };

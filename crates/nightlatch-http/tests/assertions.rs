@@ -17,7 +17,7 @@ use common::{
     recording,
 };
 use nightlatch_core::{Kind, Subject};
-use nightlatch_engine::{Lower, ManualTime, Start, Tighter, Token};
+use nightlatch_engine::{Lower, ManualTime, Start, StepUp, Tighter, Token};
 use nightlatch_http::{AppSettings, Settings, route::RoutePattern};
 use serde_json::{Value, json};
 use std::{fs, sync::Arc};
@@ -202,6 +202,22 @@ async fn the_same_is_sent_for_five_seconds_with_half_its_life_left() {
     let next = seen.assertion(&ada).await;
     assert_ne!(next, first);
     assert_eq!(seen.verified(&next).await["exp"], BEGIN + 16);
+}
+
+#[tokio::test]
+async fn a_fresher_authentication_is_told_at_once() {
+    let mut seen = Seen::new(true).await;
+    let token = seen.site.sign_in("ada").await;
+    let before = seen.assertion(&token).await;
+    seen.pass(2);
+    let session = seen.site.session(&token);
+    let step_up = StepUp { acr: Some("urn:mfa".into()), authenticated: None, cause: "test" };
+    let stepping = seen.site.engine().add_authentication(&session, step_up).unwrap();
+    let token = stepping.known(seen.site.engine()).await;
+    let after = seen.assertion(&token).await;
+    let [before, after] = [seen.verified(&before).await, seen.verified(&after).await];
+    assert_eq!((&before["auth_time"], before.get("acr")), (&json!(BEGIN), None));
+    assert_eq!((&after["auth_time"], &after["acr"]), (&json!(BEGIN + 2), &json!("urn:mfa")));
 }
 
 #[tokio::test]

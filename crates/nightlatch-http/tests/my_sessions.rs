@@ -35,7 +35,13 @@ async fn site() -> (Site, Arc<ManualTime>) {
 
 async fn signed_in(site: &Site, name: &str, says: &str) -> Browser {
     let mut browser = Browser { says: says.to_owned(), ..Browser::new(site).await };
-    assert!(browser.sign_in(name).await.starts_with("HTTP/1.1 303"));
+    let mut answer = browser.sign_in(name).await;
+    // Time that is set forward by hand may make a flush that is under way look as if it took that long: nothing starts until it is done.
+    while answer.starts_with("HTTP/1.1 503") {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        answer = browser.sign_in(name).await;
+    }
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
     browser
 }
 
@@ -208,7 +214,7 @@ async fn all_others_end_after_a_fresh_sign_in_and_not_without() {
         field(&answer, "www-authenticate"),
         Some("Bearer error=\"insufficient_user_authentication\", max_age=\"300\"")
     );
-    assert_eq!(json(&answer)["type"], "urn:nightlatch:problem:fresh-sign-in-needed");
+    assert_eq!(json(&answer)["type"], "urn:nightlatch:problem:insufficient-user-authentication");
     assert_eq!(field(&here.post(HERE, "session=others").await, "location"), Some(HERE));
     assert!(there.session(&site).end().is_none());
 

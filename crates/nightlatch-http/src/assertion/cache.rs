@@ -21,11 +21,12 @@ const MOST: usize = 1_024;
 #[derive(Default)]
 pub(super) struct Cache([Mutex<Generations>; SHARDS]);
 
-/// An assertion, and the second at which it is over.
+/// An assertion, the second at which it is over, and the last authentication that it knows of.
 #[derive(Clone)]
 pub(super) struct Made {
     pub(super) text: HeaderValue,
     pub(super) expires: u64,
+    pub(super) authenticated: Option<Time>,
 }
 
 #[derive(Default)]
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     fn made(expires: u64) -> Made {
-        Made { text: HeaderValue::from(expires), expires }
+        Made { text: HeaderValue::from(expires), expires, authenticated: None }
     }
 
     fn at(secs: u64) -> Time {

@@ -18,12 +18,9 @@ use crate::{
     road::Read,
     trigger::trigger,
 };
-use http::{
-    HeaderMap, Method, Request, StatusCode,
-    header::{HeaderValue, WWW_AUTHENTICATE},
-};
+use http::{HeaderMap, Method, Request, StatusCode};
 use nightlatch_core::{Activity, ActivityMode, EndReason, RouteSays, SessionId, Span, Subject, Time};
-use nightlatch_engine::{Device, EndOrder, Session};
+use nightlatch_engine::{Demand, Device, EndOrder, Session};
 use serde_json::{Value, json};
 use std::{borrow::Cow, cmp::Reverse, collections::HashMap, sync::Arc};
 use tokio::task::spawn_blocking;
@@ -96,7 +93,7 @@ impl Gateway {
         let cause = format!("by the user from session {}", own.facts.id);
         let order = EndOrder { reason: EndReason::Logout, by: "user", cause: Some(&cause) };
         let ended = if named == OTHERS {
-            if self.engine.clock().now().since(authenticated(own)) > FRESH_FOR {
+            if is_stale(own, self.engine.clock().now()) {
                 return self.sign_in_first(&read.asker);
             }
             self.engine.end_all_but(own, order).await
@@ -157,11 +154,7 @@ impl Gateway {
             // The page says what is needed, and has the link.
             return redirect(HERE);
         }
-        let mut answer = self.refuse(asker, &SIGN_IN_FIRST);
-        let challenge =
-            HeaderValue::from_static("Bearer error=\"insufficient_user_authentication\", max_age=\"300\"");
-        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-        answer
+        self.authenticate_again(asker, &Demand { age: FRESH_FOR, acr: None })
     }
 }
 
@@ -188,7 +181,7 @@ impl Mine {
         let was = authenticated(own);
         match () {
             () if self.shown.len() < 2 => Others::None,
-            () if self.now.since(was) > FRESH_FOR => {
+            () if is_stale(own, self.now) => {
                 Others::SignInFirst { at_most: FRESH_FOR, was: Moment::past(was, self.now) }
             }
             () => Others::May,
@@ -230,9 +223,14 @@ impl Mine {
     }
 }
 
-/// When the subject of this session last proved who it is: the one place that says how fresh a sign-in is.
+/// When the subject of this session last proved who it is.
 fn authenticated(session: &Session) -> Time {
-    session.facts.started
+    session.authenticated(None).unwrap_or(session.facts.started)
+}
+
+/// Whether that is too long ago for ending all others.
+fn is_stale(session: &Session, now: Time) -> bool {
+    now >= authenticated(session).plus(FRESH_FOR)
 }
 
 fn counts(method: &Method, headers: &HeaderMap) -> Activity {
@@ -268,11 +266,4 @@ const NO_SUCH_SESSION: Obstacle = Obstacle {
     code: "no-such-session",
     title: Cow::Borrowed("You are not signed in with that session."),
     detail: Cow::Borrowed("It may be over already. Look again at where you are signed in."),
-};
-
-const SIGN_IN_FIRST: Obstacle = Obstacle {
-    status: StatusCode::UNAUTHORIZED,
-    code: "fresh-sign-in-needed",
-    title: Cow::Borrowed("This needs a sign-in of the last 5 minutes."),
-    detail: Cow::Borrowed("Sign in again, then sign out everywhere else."),
 };
