@@ -3,7 +3,7 @@
 //! Spans are drawn around what matters: just below, at and just above a limit, and otherwise anything. Sessions are named by a
 //! number that the world takes modulo those there are, so that every list of steps is a history and a shorter one is, too.
 
-use crate::{chance::Chance, platter::Failing, stall::Held, swarm::Swarm};
+use crate::{chance::Chance, model::OVERLAP, platter::Failing, stall::Held, swarm::Swarm};
 use std::iter;
 
 /// The idle limit of the policy in force, in milliseconds.
@@ -21,6 +21,10 @@ pub enum Step {
     Lease { who: usize, idle: u64 },
     /// A request that counts.
     Touch { who: usize },
+    /// The subject of a session authenticated again, so long ago: it gets a credential.
+    StepUp { who: usize, before: u64 },
+    /// A request with one of the credentials that a session has.
+    Present { who: usize, which: usize, counts: bool },
     /// A request that does not, whose permit is kept open.
     Open { who: usize },
     /// An open permit is asked.
@@ -126,7 +130,9 @@ fn step(chance: &mut Chance) -> Step {
             authenticated_before: chance.one_of(&[0, 0, 0, 1, 30_000, ABSOLUTE - 1]),
         },
         90..130 => Step::Lease { who, idle: limit(chance, IDLE) },
-        130..270 => Step::Touch { who },
+        130..200 => Step::Touch { who },
+        200..225 => Step::StepUp { who, before: chance.one_of(&[0, 0, 1, 30_000]) },
+        225..270 => Step::Present { who, which: chance.below(4) as usize, counts: chance.below(2) == 0 },
         270..330 => Step::Open { who },
         330..370 => Step::Ask { what: who },
         370..400 => Step::AskActive { what: who },
@@ -196,7 +202,8 @@ fn limit(chance: &mut Chance, most: u64) -> u64 {
 fn span(chance: &mut Chance) -> u64 {
     match chance.below(40) {
         0..14 => chance.below(500),
-        14..26 => chance.below(IDLE / 4),
+        14..22 => chance.below(IDLE / 4),
+        22..26 => OVERLAP - 1 + chance.below(3),
         26..32 => IDLE - 1 + chance.below(3),
         32..36 => chance.below(2 * IDLE),
         36..39 => ABSOLUTE - 1 + chance.below(3),

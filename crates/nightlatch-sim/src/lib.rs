@@ -15,6 +15,7 @@
 //! | `clocks` | the clocks of a machine that lie, and what an honest authority makes of them |
 //! | `calls`, `platter` | every call that changes a file, and a disk that keeps what was synced and of the rest what it pleases |
 //! | `machine` | power cuts, kills and failing calls in the middle of a step |
+//! | `credentials` | credentials that are added, presented, replaced and used too late |
 //! | `stall` | hostile schedules: what is overtaken between its look at the clock and its decision |
 //! | `disk` | the ledger's own view of a disk that fails, and takes no space in advance |
 //! | `world` | the real engine beside the model, step by step |
@@ -31,6 +32,7 @@ mod chance;
 #[cfg(test)]
 mod checkpoints;
 mod clocks;
+mod credentials;
 mod disk;
 mod history;
 mod machine;

@@ -30,7 +30,34 @@ pub struct Modelled {
     pub disk: OnDisk,
     /// The end that was told to somebody.
     pub told: Option<(EndReason, u64)>,
+    /// The credentials that it got after its start.
+    pub added: Vec<Added>,
 }
+
+/// A credential that a session got after its start.
+#[derive(Clone, Debug)]
+pub struct Added {
+    /// When it was issued.
+    pub issued: u64,
+    /// Its place among everything that ever happened to credentials.
+    pub place: u64,
+    /// When it was first presented, behind the place of that.
+    pub presented: Option<(u64, u64)>,
+    /// What the disk knows.
+    pub disk: AddedOnDisk,
+}
+
+/// What survives a crash of a credential.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AddedOnDisk {
+    /// Whether it is on record that it was issued: before that it opens nothing.
+    pub issued: bool,
+    /// Whether it is that it was presented.
+    pub presented: bool,
+}
+
+/// How long an old credential stays good, in milliseconds.
+pub(crate) const OVERLAP: u64 = 30_000;
 
 /// What survives a crash for sure.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,6 +81,8 @@ pub struct OnDisk {
 pub struct Model {
     /// In the order they were begun.
     pub sessions: Vec<Modelled>,
+    /// How much happened to credentials.
+    pub happened: u64,
 }
 
 impl Model {
@@ -74,6 +103,7 @@ impl Model {
             begun: now,
             disk,
             told: None,
+            added: Vec::new(),
         });
         self.sessions.len() - 1
     }
@@ -145,12 +175,58 @@ impl Model {
         session.hard_end = session.hard_end.min(hard_end);
     }
 
+    /// A session gets a credential at `now`.
+    pub fn add(&mut self, index: usize, now: u64) {
+        self.happened += 1;
+        let added =
+            Added { issued: now, place: self.happened, presented: None, disk: AddedOnDisk::default() };
+        self.sessions[index].added.push(added);
+    }
+
+    /// Whether it is on record that the first credential of a session, or one that was added, was issued.
+    #[must_use]
+    pub fn is_known(&self, index: usize, added: Option<usize>) -> bool {
+        let session = &self.sessions[index];
+        added.map_or(session.disk.started, |added| session.added[added].disk.issued)
+    }
+
+    /// A credential is presented at `now`.
+    pub fn present(&mut self, index: usize, added: Option<usize>, now: u64) {
+        self.happened += 1;
+        let place = self.happened;
+        if let Some(added) = added {
+            self.sessions[index].added[added].presented.get_or_insert((place, now));
+        }
+    }
+
+    /// When a credential was replaced: when the first that came after it was presented. Every added one comes after the first; and after another that
+    /// had been used by then, or whose answer had had the time to arrive.
+    #[must_use]
+    pub fn replaced(&self, index: usize, added: Option<usize>) -> Option<u64> {
+        let all = &self.sessions[index].added;
+        let comes_after = |later: &&Added| {
+            let Some(old) = added.map(|added| &all[added]) else { return true };
+            let used = old.presented.is_some_and(|(place, _)| place < later.place);
+            later.place > old.place && (used || later.issued - old.issued >= OVERLAP)
+        };
+        all.iter().filter(comes_after).filter_map(|later| later.presented).map(|(_, at)| at).min()
+    }
+
+    /// Whether a credential is not good any more at `now`.
+    #[must_use]
+    pub fn is_spent(&self, index: usize, added: Option<usize>, now: u64) -> bool {
+        self.replaced(index, added).is_some_and(|at| now >= at + OVERLAP)
+    }
+
     /// Everything that was recorded is on disk now.
     pub fn commit(&mut self) {
         for session in self.sessions.iter_mut().filter(|session| !session.lost) {
             session.disk.started = true;
             (session.disk.idle, session.disk.hard_end) = (session.idle, session.hard_end);
             session.disk.ordered = session.ordered.is_some();
+            for added in &mut session.added {
+                added.disk = AddedOnDisk { issued: true, presented: added.presented.is_some() };
+            }
         }
     }
 

@@ -24,6 +24,7 @@ impl World {
         self.compare()?;
         let mut starts: BTreeMap<String, usize> = BTreeMap::new();
         let mut ends: BTreeMap<String, Vec<SessionEnded>> = BTreeMap::new();
+        let mut credentials: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         let mut faults = 0;
         for entry in self.engine()?.ledger().iter_from(0) {
             let entry = entry.map_err(|error| Difference(error.to_string()))?;
@@ -31,6 +32,8 @@ impl World {
                 Entry::SessionStarted(started) => *starts.entry(started.session).or_default() += 1,
                 Entry::SessionEnded(ended) => ends.entry(ended.session.clone()).or_default().push(ended),
                 Entry::ClockFault { .. } => faults += 1,
+                Entry::AuthenticationAdded(added) => credentials.entry(added.session).or_default().0 += 1,
+                Entry::CredentialPresented { session, .. } => credentials.entry(session).or_default().1 += 1,
                 _ => {}
             }
         }
@@ -40,6 +43,10 @@ impl World {
             let (model, name) = (&self.model.sessions[index], name.to_string());
             let started = starts.get(&name).copied().unwrap_or(0);
             equal(&format!("session {index}: starts on record"), &started, &usize::from(!model.lost))?;
+            let real = credentials.get(&name).copied().unwrap_or_default();
+            let presented = model.added.iter().filter(|added| added.presented.is_some()).count();
+            let model_has = if model.lost { (0, 0) } else { (model.added.len(), presented) };
+            equal(&format!("session {index}: credentials and presentations on record"), &real, &model_has)?;
             let real = ends.get(&name).map_or(&[][..], |ends| ends);
             let real: Vec<_> = real.iter().map(|end| (end.reason.clone(), end.ended_at)).collect();
             let end = self.model.end(index, self.now()).filter(|_| !model.lost);

@@ -176,6 +176,7 @@ impl World {
                     before.sessions[index]
                 ))
             })?;
+            self.adopt_added(index, &session)?;
             equal("a fault that was met ends all", &(faulty && session.end().is_none()), &false)?;
         }
         // What opening found is on record when it returns.

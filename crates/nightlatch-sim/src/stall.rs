@@ -142,6 +142,8 @@ impl World {
         Ok(Some(match held {
             Held::Touch => Box::new(move || check(Activity::Active)),
             Held::Check => Box::new(move || check(Activity::Passive)),
+            // That check would look at the clock for itself, and end it.
+            Held::Permit if self.model.is_spent(index, None, self.now()) => return Ok(None),
             Held::Permit => {
                 let Admission::Granted(permit) = engine.check(&credential, Activity::Passive, "sim") else {
                     return Ok(None);
@@ -164,6 +166,9 @@ impl World {
     }
 
     fn late(&mut self, index: usize, held: Held, then: u64, outcome: Outcome) -> Result<(), Difference> {
+        if matches!(held, Held::Touch | Held::Check) && self.model.is_spent(index, None, then) {
+            self.model.order(index, EndReason::CredentialReuse, then);
+        }
         // Forgotten before it was found: it ended long ago, and who asks is told nothing.
         let unknown = outcome == Err((EndReason::Logout, 0));
         let answer = self.model.late_answer(index, then);

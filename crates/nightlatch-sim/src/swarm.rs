@@ -21,9 +21,10 @@ enum Kind {
     FailingCalls,
     FullDisk,
     Schedules,
+    Credentials,
 }
 
-const KINDS: u64 = 12;
+const KINDS: u64 = 13;
 
 /// The kinds that one history has.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,7 @@ fn kind(step: Step) -> Option<Kind> {
         Step::Lease { .. } => Kind::Leases,
         Step::Open { .. } | Step::Ask { .. } | Step::AskActive { .. } | Step::Close { .. } => Kind::Permits,
         Step::Revoke { .. } => Kind::Orders,
+        Step::StepUp { .. } | Step::Present { .. } => Kind::Credentials,
         Step::LowerIdle { .. }
         | Step::LowerEnd { .. }
         | Step::LowerBoth { .. }

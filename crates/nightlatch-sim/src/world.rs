@@ -13,9 +13,7 @@ use crate::{
 use nightlatch_core::{
     Activity, DeadlineReason, EndReason, Kind, Limits, Policy, SessionId, Span, Subject, Time,
 };
-use nightlatch_engine::{
-    Admission, EndOrder, Engine, Lower, Permit, Recovery, Session, Start, Tighter, Token,
-};
+use nightlatch_engine::{EndOrder, Engine, Lower, Permit, Recovery, Session, Start, Tighter, Token};
 use nightlatch_ledger::{Disk, Options};
 use std::{
     path::{Path, PathBuf},
@@ -61,6 +59,8 @@ pub struct World {
     engine: Option<Arc<Engine>>,
     /// What the sessions of the model are called, in its order.
     pub(crate) names: Vec<(SessionId, Token)>,
+    /// What each got since it started, in the model's order.
+    pub(crate) added: Vec<Vec<Token>>,
     permits: Vec<(usize, Permit)>,
     /// Whether the last commit reached the disk.
     pub(crate) recording: bool,
@@ -86,6 +86,7 @@ impl World {
             over: false,
             engine: None,
             names: Vec::new(),
+            added: Vec::new(),
             permits: Vec::new(),
             recording: true,
             faults: 0,
@@ -125,6 +126,10 @@ impl World {
                 None => Ok(()),
             },
             Step::Touch { who } => self.check(who, Activity::Active),
+            Step::StepUp { who, before } => self.step_up(who, before),
+            Step::Present { who, which, counts } => {
+                self.present(who, which, if counts { Activity::Active } else { Activity::Passive })
+            }
             Step::Open { who } => self.check(who, Activity::Passive),
             Step::Ask { what } => self.ask(what, Activity::Passive),
             Step::AskActive { what } => self.ask(what, Activity::Active),
@@ -250,6 +255,7 @@ impl World {
         if let Ok(starting) = begun {
             let (session, token) = starting.into_parts();
             self.names.push((session.facts.id, token));
+            self.added.push(Vec::new());
             let (most_idle, most_absolute) = self.policy;
             self.model.start(now, started, (idle.min(most_idle), absolute.min(most_absolute)), parent);
         }
@@ -257,29 +263,16 @@ impl World {
     }
 
     fn check(&mut self, who: usize, activity: Activity) -> Result<(), Difference> {
-        let Some(index) = self.pick(who) else { return Ok(()) };
-        let now = self.now();
-        let (started, end) = (self.model.sessions[index].disk.started, self.model.end(index, now));
-        match self.engine()?.check(&self.names[index].1.hash(), activity, "sim") {
-            Admission::Granted(permit) => {
-                equal("a request is let through", &None, &end)?;
-                equal("its session is on record", &true, &started)?;
-                if activity == Activity::Active {
-                    self.model.touch(index, now);
-                } else if self.permits.len() < PERMITS_MOST {
-                    self.permits.push((index, permit));
-                }
-                Ok(())
-            }
-            Admission::Ended(refusal) => {
-                equal("a request is refused", &Some((refusal.end.reason, refusal.end.at.as_millis())), &end)?;
-                equal("its session is on record", &true, &started)
-            }
-            Admission::Insufficient(_) => Err(Difference("nothing was asked of its authentications".into())),
-            Admission::Unknown => {
-                let forgotten = end.is_some_and(|(_, at)| now - at >= REMEMBERED);
-                equal("a credential is unknown", &true, &(!started || forgotten))
-            }
+        match self.pick(who) {
+            Some(index) => self.request(index, None, activity),
+            None => Ok(()),
+        }
+    }
+
+    /// A permit stands open from now on, if there are not too many.
+    pub(crate) fn keep(&mut self, index: usize, permit: Permit) {
+        if self.permits.len() < PERMITS_MOST {
+            self.permits.push((index, permit));
         }
     }
 
@@ -345,6 +338,7 @@ impl World {
             equal(&what("last activity"), &session.last_activity().as_millis(), &model.last)?;
             equal(&what("idle limit"), &session.idle().span().as_millis(), &model.idle)?;
             equal(&what("hard end"), &session.hard_end().time().as_millis(), &model.hard_end)?;
+            self.compare_added(index, &session)?;
             match session.end() {
                 Some(real) => {
                     equal(&what("end"), &Some((real.reason, real.at.as_millis())), &end)?;
