@@ -16,6 +16,7 @@ PROMISES = {
     "never-revived": "a session ends once, and what is said of it after that belongs to its end",
     "never-longer": "limits are those of the policy or tighter, only ever go down, and no session outlives them",
     "by-the-numbers": "an idle or absolute end is at exactly the instant that its numbers give, neither before nor after",
+    "credentials": "a session gets credentials while it lives, each presented first once, and ends by the reuse of one only after the overlap",
     "lateness": "how late an end or a cut was is what its instants say",
     "cuts": "what was cut belongs to a session that ended then, for that reason, and was not cut before",
     "refusals": "what was refused or withheld after an end was not so before it, and the first refusal is told once",
@@ -25,6 +26,8 @@ PROMISES = {
 }
 LATE_MOST = "no end and no cut was later than was asked for with --late-most"
 
+# How long a credential stays good after a later one was first presented.
+OVERLAP = 30_000
 BY_DEADLINE = {"idle_timeout": False, "absolute_timeout": True}
 # What a start finds is on record before it says that it has started.
 FOUND_BY_A_START = ("session_ended", "limits_lowered", "clock_fault", "clock_stepped", "machine_suspended")
@@ -38,6 +41,8 @@ class Session:
         self.idle, self.hard_end = start["idle_ms"], start["hard_end"]
         # What belongs to its end and stood before it: made by different threads in the same instants.
         self.early, self.refused = [], False
+        # The entries by which it got credentials, and when the first of those was presented.
+        self.unpresented, self.replaced = set(), None
 
     def deadline(self, last_activity):
         return min(last_activity + self.idle, self.hard_end)
@@ -127,6 +132,9 @@ class Promises:
             words = "session %s ended at %d by %s, and its numbers give %d" % (name, ended_at, entry["reason"], numbers)
             self._expect("by-the-numbers", is_right and ended_at == numbers == entry["deadline"], words)
             self._late(entry, None if entry.get("while_down") else entry.get("lateness_us", -1))
+        if entry["reason"] == "credential_reuse":
+            kept = session.replaced is not None and ended_at >= session.replaced + OVERLAP
+            self._expect("credentials", kept, "session %s ended by a credential that was not replaced, or was still good" % name)
         for promise, index, early in session.early:
             self._belongs(promise, index, early, entry)
         session.early = []
@@ -134,6 +142,27 @@ class Promises:
             promise, at, index = session.owed
             late = ended_at - at
             self._expect(promise, late <= self.slack, "session %s ended %d ms after entry %d" % (name, late, index))
+
+    def _authentication_added(self, entry):
+        session = self._session("one-start", entry)
+        if session is None:
+            return
+        name, credential = entry["session"], entry["credential"]
+        self._expect("one-start", credential not in self.credentials, "the credential that session %s gets was there before" % name)
+        lives = session.end is None or entry["at"] <= session.end["ended_at"] + self.slack
+        kept = lives and entry["authenticated"] <= entry["at"] and entry["subject"] == session.start["subject"]
+        self._expect("credentials", kept, "what session %s gets is not its subject's, or comes after its end" % name)
+        self.credentials.add(credential)
+        session.unpresented.add(self.index)
+
+    def _credential_presented(self, entry):
+        session = self._session("one-start", entry)
+        if session is None:
+            return
+        first = entry["issued_by"] in session.unpresented
+        self._expect("credentials", first, "entry %d gave session %s no credential, or it was presented before" % (entry["issued_by"], entry["session"]))
+        session.unpresented.discard(entry["issued_by"])
+        session.replaced = entry["at"] if session.replaced is None else min(session.replaced, entry["at"])
 
     def _cut(self, entry):
         self._late(entry, entry["lateness_us"])

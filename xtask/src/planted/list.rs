@@ -22,10 +22,13 @@ pub(super) struct Edit {
 const DEADLINE: &str = "crates/nightlatch-core/src/deadline.rs";
 const DECIDE: &str = "crates/nightlatch-core/src/decide.rs";
 const CELL: &str = "crates/nightlatch-engine/src/cell.rs";
+const CHECK: &str = "crates/nightlatch-engine/src/check.rs";
 const CLOCK: &str = "crates/nightlatch-engine/src/clock.rs";
 const DEADLINES: &str = "crates/nightlatch-engine/src/deadlines.rs";
 const END: &str = "crates/nightlatch-engine/src/end.rs";
 const ENGINE: &str = "crates/nightlatch-engine/src/engine.rs";
+const HANDOVER: &str = "crates/nightlatch-core/src/handover.rs";
+const KEPT: &str = "crates/nightlatch-engine/src/kept.rs";
 const LIMITS: &str = "crates/nightlatch-engine/src/limits.rs";
 const OPEN: &str = "crates/nightlatch-engine/src/open.rs";
 const RECOVER: &str = "crates/nightlatch-engine/src/recover.rs";
@@ -39,6 +42,7 @@ const RESERVATION: &str = "crates/nightlatch-store/src/reservation.rs";
 const ROWS: &str = "crates/nightlatch-store/src/people/rows.rs";
 const STORE_FILE: &str = "crates/nightlatch-store/src/file.rs";
 const STORE_SLOTS: &str = "crates/nightlatch-store/src/slots.rs";
+const STEP_UP: &str = "crates/nightlatch-engine/src/step_up.rs";
 const START: &str = "crates/nightlatch-engine/src/start.rs";
 
 const fn plant(name: &'static str, promise: &'static str, edits: &'static [Edit]) -> Plant {
@@ -297,5 +301,40 @@ pub(super) const PLANTS: &[Plant] = &[
         "tighter_policy_is_not_applied_at_a_restart",
         "never-longer",
         &[edit(OPEN, "engine.tighten_all(&mut recovery);", "")],
+    ),
+    plant(
+        "overlap_never_ends",
+        "never-revived",
+        &[edit(HANDOVER, "now >= replaced.plus(CREDENTIAL_OVERLAP)", "now < Time::ZERO")],
+    ),
+    plant(
+        "what_is_issued_later_replaces",
+        "never-early",
+        &[edit(HANDOVER, "had_been_presented || had_time_to_arrive", "other.entry < self.entry")],
+    ),
+    plant("reuse_is_not_ended", "never-revived", &[edit(CHECK, "self.end_reused(session, now_nanos);", "")]),
+    plant(
+        "replaced_credential_revives_after_a_restart",
+        "never-revived",
+        &[edit(RECOVER, "session.add(&added, *presented);", "session.add(&added, None);")],
+    ),
+    plant(
+        "snapshot_forgets_what_was_added",
+        "never-early",
+        &[edit(KEPT, "added.entry < size", "added.entry > size")],
+    ),
+    plant(
+        "snapshot_forgets_what_was_presented",
+        "never-revived",
+        &[edit(KEPT, "added.presented(size)", "added.presented(0)")],
+    ),
+    plant(
+        "step_up_is_activity",
+        "never-longer",
+        &[edit(
+            STEP_UP,
+            "self.decide(session, Activity::Passive, now.as_nanos(), \"check\")",
+            "self.decide(session, Activity::Active, now.as_nanos(), \"check\")",
+        )],
     ),
 ];
