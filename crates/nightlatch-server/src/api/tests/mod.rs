@@ -145,8 +145,10 @@ impl House {
         self.running.engine()
     }
 
+    /// A round of upkeep that was under way meanwhile seems to have taken as long, as with a disk that hangs; that is over with the next one.
     fn pass_minutes(&self, minutes: u64) {
         self.time.advance(minutes * MINUTE_NANOS);
+        self.engine().upkeep();
     }
 
     /// A request as it would be sent; the caller may change it.
