@@ -14,8 +14,10 @@ use super::{
 use crate::words::{instant, read_instant, read_span};
 use axum::{Json, extract::State, http::StatusCode};
 use nightlatch_core::{Kind, SessionId, Subject, Time};
-use nightlatch_engine::{Start, StartError, Stops, Tighter};
+use nightlatch_engine::{Device, Start, StartError, Stops, Tighter};
+use nightlatch_http::device::device_words;
 use serde::{Deserialize, Serialize};
+use std::{net::IpAddr, sync::Arc};
 use utoipa::ToSchema;
 
 /// A session to be started.
@@ -49,6 +51,11 @@ pub(crate) struct StartBody {
     absolute: Option<String>,
     /// The session of the same subject that this one continues after an end.
     continues: Option<String>,
+    /// The address that the subject signed in from, for the page where people see where they are signed in.
+    #[schema(example = "203.0.113.7")]
+    address: Option<String>,
+    /// The `User-Agent` that the subject signed in with, at most 1000 bytes, for the same page. Only which browser and system it says is kept.
+    user_agent: Option<String>,
 }
 
 impl Form for StartBody {
@@ -63,6 +70,8 @@ impl Form for StartBody {
         ("idle", Holds::Text),
         ("absolute", Holds::Text),
         ("continues", Holds::Text),
+        ("address", Holds::Text),
+        ("user_agent", Holds::LongText),
     ];
 }
 
@@ -100,6 +109,7 @@ pub(crate) async fn start(
     Sent(body): Sent<StartBody>,
 ) -> Result<(StatusCode, Json<StartedView>), Problem> {
     let provider = by.caller.provider();
+    let device = device(&body)?;
     let order = order(&state, &provider, body)?;
     // A subject seen for the first time is written to disk, and its name must not be lost.
     let starting = state
@@ -113,11 +123,27 @@ pub(crate) async fn start(
             "the disk took too long; nobody holds the credential, so start the session again",
         )
     })?;
+    if let Some(device) = device {
+        let session = Arc::clone(&session);
+        // Nothing hangs on it: the session has started, and its credential is not to be lost because of this.
+        let _ = state.on_disk(move |state| state.engine().note_device(&session, &device)).await;
+    }
     tracing::info!(session = %session.facts.id, key = %by.caller.name, "a session was started by the API");
     let view = SessionView::of(state.engine(), &session);
     let token = token.reveal().to_owned();
     let answer = StartedView { id: view.id, token, provider, limits: view.limits, deadline: view.deadline };
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// From where the subject signed in, if that is said.
+fn device(body: &StartBody) -> Result<Option<Device>, Problem> {
+    let address = body.address.as_deref().map(|text| {
+        let wanted = "`address` must be an IP address, such as `203.0.113.7` or `2001:db8::17`";
+        text.parse::<IpAddr>().map_err(|_| Problem::new(Code::BadField, wanted))
+    });
+    let words = body.user_agent.as_deref().map(device_words);
+    let said = address.is_some() || words.is_some();
+    Ok(said.then_some(Device { address: address.transpose()?, words: words.unwrap_or_default() }))
 }
 
 fn order(state: &ApiState, provider: &str, body: StartBody) -> Result<Start, Problem> {

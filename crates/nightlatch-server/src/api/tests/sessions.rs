@@ -54,6 +54,26 @@ async fn on_the_record_a_session_starts_with_what_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_somebody_signed_in_is_known_to_them_and_not_on_record() {
+    let house = House::new().await;
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
+    let body = json!({ "subject": "ada", "address": "203.0.113.7", "user_agent": agent });
+    let (id, _) = house.start_by("issuer", &body).await;
+    let session = house.engine().session_named(&id).unwrap();
+    let device = house.engine().device(&session).unwrap();
+    assert_eq!((device.address, device.words.as_str()), ("203.0.113.7".parse().ok(), "Firefox on Linux"));
+    let entries = house.get(&format!("/v1/ledger/entries?session={id}"), "auditor").await;
+    assert!(!entries.text.contains("203.0.113.7") && !entries.text.contains("Firefox"), "{}", entries.text);
+
+    let (id, _) = house.start_by("issuer", &json!({ "subject": "ada" })).await;
+    let session = house.engine().session_named(&id).unwrap();
+    assert_eq!(house.engine().device(&session), None);
+    let body = json!({ "subject": "ada", "address": "203.0.113.7:443" }).to_string();
+    let answer = house.ask("POST", "/v1/sessions", "issuer", &body).await;
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (400, Some("bad-field")), "{}", answer.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn never_longer_limits_sent_along_cannot_loosen_the_policy() {
     let house = House::new().await;
     let (id, _) =
