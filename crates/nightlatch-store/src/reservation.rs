@@ -97,7 +97,11 @@ struct Record {
 }
 
 impl ReservationFile {
-    /// Reads the file at `path`, which need not be there; nothing is created. What is read is made durable first.
+    /// Reads the file at `path`, which need not be there; nothing is created.
+    ///
+    /// What is read is synced first. If a sync of it had failed before, it may be on no disk all the same; so it tells where time goes on, and
+    /// nothing is to be promised on the strength of it before one was stored since. That one goes to the other place. This one is not written
+    /// again: it may be the only good one.
     pub fn open(path: impl AsRef<Path>) -> Result<ReservationFile, FileError> {
         let path = path.as_ref().to_owned();
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
