@@ -123,7 +123,7 @@ pub(super) const PLANTS: &[Plant] = &[
         &[edit(
             CELL,
             "self.swap(seen.word, word)",
-            "(matches!(outcome, Committed::EndedNow(..)) && activity == Activity::Active) || self.swap(seen.word, word)",
+            "(matches!(outcome, Committed::EndedNow(..)) && event.activity == nightlatch_core::Activity::Active) || self.swap(seen.word, word)",
         )],
     ),
     plant(
