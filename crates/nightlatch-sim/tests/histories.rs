@@ -58,6 +58,22 @@ fn never_revived_what_a_stop_could_not_record_is_not_in_its_snapshot() {
     ]);
 }
 
+/// Killed between the rename of a snapshot and the sync of its directory: the next run read it, and believed it to be there for good.
+#[test]
+fn never_early_a_snapshot_that_a_killed_process_had_named_survives_a_power_cut_after_the_next_start() {
+    for calls in 0..16 {
+        goes_well(&[
+            START,
+            Step::Commit,
+            Step::Pass { millis: 1 },
+            Step::Touch { who: 0 },
+            Step::CutIn { calls, power: false, luck: 0 },
+            Step::Snapshot,
+            Step::PowerCut { down: 1_500, ahead: 0, luck: 0 },
+        ]);
+    }
+}
+
 /// A sync failed, and the kernel dropped what it could not write; until the power goes it can be read all the same. Who finds it has to write it
 /// again, for a later sync does not speak for it. `luck` decides what the kernel drops, and what the disk has of it.
 #[test]

@@ -13,7 +13,7 @@ use aws_lc_rs::digest;
 use serde::de::DeserializeOwned;
 
 use super::{FOOT_BYTES, FORM, HASH_BYTES, Head, LENGTH_BYTES, list, path};
-use crate::file::FileError;
+use crate::file::{self, FileError};
 
 /// A session table and the size of the ledger it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,14 +86,17 @@ pub enum SnapshotFault {
 
 /// Reads the newest usable snapshot of this node in `dir`, and tells which newer ones are bad.
 ///
-/// It may be *ahead* of a ledger that has lost entries: the caller compares the sizes. Fails only if the directory
-/// cannot be listed; a directory that is not there holds no snapshot.
+/// It may be *ahead* of a ledger that has lost entries: the caller compares the sizes. It is durable when this returns: what it says of last
+/// activity stands nowhere else before the next flush. Fails only if the directory cannot be listed or synced; a directory that is not there
+/// holds no snapshot.
 pub fn read_newest<T: DeserializeOwned>(dir: impl AsRef<Path>, node: &str) -> Result<Reading<T>, FileError> {
     let mut bad = Vec::new();
     for size in list(dir.as_ref())?.sizes {
         let path = path(dir.as_ref(), size);
         match read(&path, node, size) {
             Ok(records) => {
+                // Its maker may have died between the rename and this.
+                file::sync_dir(dir.as_ref())?;
                 return Ok(Reading { snapshot: Some(Snapshot { ledger_size: size, records }), bad });
             }
             Err(fault) => bad.push(BadSnapshot { path, fault }),
