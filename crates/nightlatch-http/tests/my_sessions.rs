@@ -144,6 +144,10 @@ async fn nobody_ends_or_learns_of_what_is_not_theirs() {
     let mut here = signed_in(&site, "ada", WINDOWS).await;
     let bob = signed_in(&site, "bob", PHONE).await;
     let bobs = id(&bob, &site);
+    let mut gone = signed_in(&site, "bob", PHONE).await;
+    let bobs_ended = id(&gone, &site);
+    gone.post("/_nightlatch/logout", "").await;
+    assert_eq!(end_of(&site, &bobs_ended).await.reason, "logout");
     // The same name, vouched for by somebody else, is another subject.
     let start = Start {
         subject: Subject { provider: "another".into(), name: "ada".into() },
@@ -161,7 +165,9 @@ async fn nobody_ends_or_learns_of_what_is_not_theirs() {
     let unknown = "ses_00000000000000000000000000000000".to_owned();
     let refusal = |answer: String| answer.split_once("\r\n\r\n").unwrap().1.to_owned();
     let expected = refusal(here.post(HERE, &format!("session={unknown}")).await);
-    for named in [bobs.clone(), namesake.facts.id.to_string(), String::new(), "..%2f".to_owned()] {
+    for named in
+        [bobs.clone(), bobs_ended.clone(), namesake.facts.id.to_string(), String::new(), "..%2f".to_owned()]
+    {
         let answer = here.post(HERE, &format!("session={named}")).await;
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
         assert_eq!(refusal(answer), expected, "{named}: the same as of one that there is not");
@@ -170,7 +176,7 @@ async fn nobody_ends_or_learns_of_what_is_not_theirs() {
     assert!(here.post(HERE, "session=others").await.starts_with("HTTP/1.1 303"));
     assert!(bob.session(&site).end().is_none() && namesake.end().is_none());
     // A link that says that something was done says nothing that is not so.
-    for made_up in [bobs, unknown, "others%22%3E".to_owned()] {
+    for made_up in [bobs, bobs_ended, unknown, "others%22%3E".to_owned()] {
         let page = here.open(&format!("{HERE}?ended={made_up}")).await;
         assert!(page.starts_with("HTTP/1.1 200") && !page.contains("role=\"status\""), "{page}");
     }
