@@ -43,7 +43,7 @@ impl Gateway {
         let method = request.method().clone();
         let answers = match route.as_str() {
             "login" if self.demo_users.is_empty() => "GET, HEAD",
-            "callback" if self.sign_in.is_some() => "GET",
+            _ if self.sign_in.is_some() && is_callback(&route) => "GET",
             "login" => "GET, HEAD, POST",
             "logout" | "activity" => "POST",
             "session" => "GET, HEAD",
@@ -52,7 +52,7 @@ impl Gateway {
             _ => return read_off_request(request, self.refuse(&read.asker, &NOT_FOUND)).await,
         };
         // Whoever only looks at a callback must not use it up.
-        let looks = method == Method::HEAD && route != "callback";
+        let looks = method == Method::HEAD && !is_callback(&route);
         let verb = if looks { "GET" } else { method.as_str() };
         if !answers.split(", ").any(|allowed| allowed == verb) {
             let mut answer = self.refuse(&read.asker, &NOT_ALLOWED);
@@ -71,7 +71,9 @@ impl Gateway {
         }
         match (route.as_str(), verb, &self.sign_in) {
             ("login", "GET", Some(at)) => self.begin_sign_in(&**at, request.headers(), &read).await,
-            ("callback", _, Some(at)) => self.finish_sign_in(&**at, request.headers(), &read).await,
+            (callback, _, Some(at)) if is_callback(callback) => {
+                self.finish_sign_in(&**at, callback, request.headers(), &read).await
+            }
             ("login", "GET", None) => self.login_page(request.headers(), &read),
             ("login", ..) => self.demo_sign_in(request, read).await,
             ("logout", ..) => self.sign_out(request.headers(), &read).await,
@@ -235,6 +237,11 @@ impl Standing {
         let session = Arc::clone(self.permit.session());
         Refused::Over { refusal: Refusal { session, end }, by_cookie: self.by_cookie }
     }
+}
+
+/// Whether a provider's answer arrives on this route.
+fn is_callback(route: &str) -> bool {
+    route.strip_prefix(provider::CALLBACK).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn shown(user: &DemoUser) -> pages::DemoUser {

@@ -23,10 +23,12 @@ pub trait SignIn: fmt::Debug + Send + Sync {
         now: Time,
     ) -> Pending<'a, Begun>;
 
-    /// Ends it, with the query that the provider answered with and what the browser kept, if it kept anything.
+    /// Ends it, with the query that the provider answered with, the address where that arrived, and what the browser kept, if it kept
+    /// anything.
     fn finish<'a>(
         &'a self,
         query: &'a str,
+        arrived_at: &'a str,
         kept: Option<&'a str>,
         now: &'a (dyn Fn() -> Time + Sync),
     ) -> Pending<'a, Finished>;

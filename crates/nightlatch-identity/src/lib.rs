@@ -12,6 +12,17 @@
 //! | the token is believed, or not | [`id_token`] |
 //! | asking the provider, within bounds | [`outbound`] |
 //!
+//! # Where what is not there yet belongs
+//!
+//! - **Step-up.** A flow that begins for a live session: `flow::Flow` gets what is wanted (an age, an `acr`), `party` asks for it in the
+//!   fields of its request and checks it beside `auth_time`. What comes of it is an authentication and a credential for that session, which
+//!   the gateway adds where it now starts one (`own/start` there); it never moves the hard end.
+//! - **Sign-out at the provider.** Another address that `metadata` reads and `party` writes, as it does the one of sign-in; the ID token
+//!   to hint with has to be kept then, where `redeem` now drops what comes with it.
+//! - **Back-channel logout.** A module beside [`id_token`], with an order of checks of its own, the same keys (`known`) and the same
+//!   signature check; who it ends is found by the engine, from the `sid` that the session was started with.
+//! - **Revocation.** `redeem` returns the tokens; whoever seals them tells a queue, which asks through [`outbound`] until there is an answer.
+//!
 //! What decides is pure and gets `now` handed in; only [`outbound`] waits for anybody. What never lives here: cookies, pages and
 //! sessions. [`RelyingParty::begin`] and [`RelyingParty::finish`] say what is to be done, and the gateway does it.
 

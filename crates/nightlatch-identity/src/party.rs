@@ -152,14 +152,18 @@ impl RelyingParty {
         Ok(self.ask(settings, &known, &flow))
     }
 
-    /// Ends a sign-in with what the provider answered in `query`; `kept` is what the browser kept of the flow that the answer names.
-    /// `now` is asked for anew whenever something was waited for.
+    /// Ends a sign-in with what the provider answered in `query`, at the address `arrived_at`; `kept` is what the browser kept of the flow
+    /// that the answer names. `now` is asked for anew whenever something was waited for.
+    ///
+    /// A provider answers only where it knows us. So where each has an address of its own, an answer that one of them was made to give in
+    /// another's flow arrives at the wrong one (RFC 9700 section 4.4.2.2), whether or not it says whose it is.
     ///
     /// # Errors
     /// See [`SignInError`]: whatever it is, nobody is signed in.
     pub async fn finish(
         &self,
         query: &str,
+        arrived_at: &str,
         kept: Option<&str>,
         now: impl Fn() -> Time,
     ) -> Result<Finished, SignInError> {
@@ -167,6 +171,9 @@ impl RelyingParty {
         let flow = self.flows.open(kept.ok_or(FlowError::Unknown)?, &callback.state, now())?;
         let (settings, memory) = self.provider(&flow.provider)?;
         self.flows.use_up(&flow, now())?;
+        if flow.redirect_uri != arrived_at {
+            return Err(SignInError::MixedUp);
+        }
         let known = memory.get(settings, now()).await?;
         if !callback.is_of(&settings.issuer, known.metadata.names_itself) {
             return Err(SignInError::MixedUp);
@@ -274,9 +281,14 @@ fn identified(settings: &ProviderSettings, flow: Flow, claims: Claims) -> Result
 }
 
 /// The groups, all of them or none at all: a claim that is missing or points elsewhere (as Entra ID's does above 200) must not pass for
-/// somebody in no group, whose limits may be looser.
+/// somebody in no group, whose limits may be looser. Nor is a list believed to be whole beside a word that there are more.
 fn groups(claims: &Claims, claim: &str) -> Result<Vec<String>, SignInError> {
     let missing = || SignInError::NoGroups(claim.to_owned());
+    // OpenID Connect Core section 5.6.2, and Entra ID's short form for tokens that have no room for it.
+    let elsewhere = claims.all.get("_claim_names").is_some_and(|names| names.get(claim).is_some());
+    if elsewhere || claims.all.get("hasgroups").is_some_and(|more| *more != Value::Bool(false)) {
+        return Err(missing());
+    }
     let listed = claims.all.get(claim).and_then(Value::as_array).ok_or_else(missing)?;
     let plain = |group: &&str| !group.is_empty() && !group.contains(|c: char| c.is_control() || c == ',');
     listed.iter().map(|group| group.as_str().filter(plain).map(str::to_owned).ok_or_else(missing)).collect()
@@ -308,6 +320,11 @@ mod tests {
             (json!({"groups": []}), Some(vec![])),
             (json!({}), None),
             (json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {}}), None),
+            (json!({"_claim_names": {"groups": "src1"}, "groups": ["traders"]}), None),
+            (json!({"_claim_names": {"address": "src1"}, "groups": ["traders"]}), Some(vec!["traders"])),
+            (json!({"hasgroups": true}), None),
+            (json!({"hasgroups": "true", "groups": []}), None),
+            (json!({"hasgroups": false, "groups": ["traders"]}), Some(vec!["traders"])),
             (json!({"groups": "traders"}), None),
             (json!({"groups": ["traders", 7]}), None),
             (json!({"groups": ["traders,admins"]}), None),

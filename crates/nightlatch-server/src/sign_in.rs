@@ -140,11 +140,13 @@ impl SignIn for AtProviders {
     fn finish<'a>(
         &'a self,
         query: &'a str,
+        arrived_at: &'a str,
         kept: Option<&'a str>,
         now: &'a (dyn Fn() -> Time + Sync),
     ) -> Pending<'a, Finished> {
         Box::pin(async move {
-            let finished = self.party.finish(query, kept, now).await.map_err(|error| failed(&error))?;
+            let finished =
+                self.party.finish(query, arrived_at, kept, now).await.map_err(|error| failed(&error))?;
             Ok(match finished {
                 identity::Finished::Identified(who) => Finished::Identified(Identified {
                     subject: who.subject,

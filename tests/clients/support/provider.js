@@ -1,39 +1,68 @@
 // @ts-check
 // A certified OpenID provider (npm `oidc-provider`) in this process, and a person who walks through it without a browser.
+import { readFile } from "node:fs/promises";
 import http from "node:http";
+import https from "node:https";
+import { exportJWK, generateKeyPair } from "jose";
 import { Provider } from "oidc-provider";
 import { ask } from "./http.js";
 import { later } from "./later.js";
+import { sleep } from "./wait.js";
 
 const CLIENT = "nightlatch";
 export const SECRET = "a secret: with/characters+that&need=encoding";
 
+/** A signing key of this run. @param {string} kid */
+async function signingKey(kid) {
+  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
+  return { ...(await exportJWK(privateKey)), kid, alg: "ES256", use: "sig" };
+}
+
 /**
  * @param {import("./later.js").Owner} owner
  * @param {string[]} redirects where a client of it may be answered
- * @param {{authentication?: "client_secret_basic" | "client_secret_post"}} [options]
+ * @param {object} [options]
+ * @param {"client_secret_basic" | "client_secret_post"} [options.authentication]
+ * @param {string} [options.name] how the gateway calls it
+ * @param {{ca: string, cert: string, key: string}} [options.tls] with a certificate of this authority
  */
-export async function startProvider(owner, redirects, { authentication = "client_secret_basic" } = {}) {
-  const server = http.createServer();
+export async function startProvider(owner, redirects, { authentication = "client_secret_basic", name = "firm", tls } = {}) {
+  const server = tls ? https.createServer({ cert: await readFile(tls.cert), key: await readFile(tls.key) }) : http.createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(null)));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
   // Another host than the gateway's, or a browser would show each the cookies of the other.
-  const issuer = `http://localhost:${port}`;
-  const provider = new Provider(issuer, {
-    clients: [{ client_id: CLIENT, client_secret: SECRET, redirect_uris: redirects, token_endpoint_auth_method: authentication }],
+  const issuer = `${tls ? "https" : "http"}://localhost:${port}`;
+  let key = await signingKey("first");
+  /** @type {(token: string, key: Record<string, any>) => string | Promise<string>} what becomes of an ID token before it is sent */
+  let tampered = (token) => token;
+  let wait = 0;
+  const provide = () => {
+    const provider = new Provider(issuer, configuration());
+    provider.use(async (ctx, next) => {
+      await next();
+      const body = /** @type {{id_token?: string}} */ (ctx.body);
+      if (ctx.path === "/token" && body?.id_token) body.id_token = await tampered(body.id_token, key);
+    });
+    return provider;
+  };
+  const configuration = () => ({
+    jwks: { keys: [key] },
+    // The certified kind can be asked to sign with what we do not take, and nothing here asks it to.
+    clients: [{ client_id: CLIENT, client_secret: SECRET, redirect_uris: redirects, token_endpoint_auth_method: authentication, id_token_signed_response_alg: /** @type {const} */ ("ES256") }],
     claims: { openid: ["sub"], groups: ["groups"] },
     scopes: ["openid", "groups"],
     conformIdTokenClaims: false,
     cookies: { keys: ["a key of this run"] },
-    findAccount: (_, sub) => ({ accountId: sub, claims: async () => ({ sub, groups: sub === "nobody" ? undefined : ["traders", "desk 4"] }) }),
+    findAccount: (/** @type {unknown} */ _, /** @type {string} */ sub) => ({ accountId: sub, claims: async () => ({ sub, groups: sub === "nobody" ? undefined : ["traders", "desk 4"] }) }),
     features: { devInteractions: { enabled: true } },
   });
   /** @type {string[]} every request, method and path */
   const asked = [];
-  const answer = provider.callback();
-  server.on("request", (request, response) => {
+  let provider = provide();
+  server.on("request", async (request, response) => {
     asked.push(`${request.method} ${request.url?.split("?")[0]}`);
-    return answer(request, response);
+    if (wait) await sleep(wait);
+    return provider.callback()(request, response);
   });
   later(owner, () => stop());
   function stop() {
@@ -44,6 +73,19 @@ export async function startProvider(owner, redirects, { authentication = "client
     issuer,
     asked,
     stop,
+    /** From now on it signs with another key, and publishes no other. What else it knows it keeps. @param {string} kid */
+    async rotate(kid) {
+      key = await signingKey(kid);
+      provider = provide();
+    },
+    /** From now on its ID tokens are changed on the way out. @param {typeof tampered} change */
+    tamper(change) {
+      tampered = change;
+    },
+    /** From now on it answers so much later. @param {number} milliseconds */
+    slow(milliseconds) {
+      wait = milliseconds;
+    },
     /** It says of every authentication that it was an hour ago, as a provider does that lets people pass by a session of its own. */
     ageBy(/** @type {number} */ seconds) {
       provider.Session.prototype.authTime = function () {
@@ -51,10 +93,10 @@ export async function startProvider(owner, redirects, { authentication = "client
       };
     },
     /** What `startSite` needs to sign people in here. */
-    site: (lines = "") => ({
+    site: (lines = tls ? `ca_file = "${tls.ca}"` : "") => ({
       form: false,
       env: { OIDC_SECRET: SECRET },
-      identity: `[[identity.oidc]]\nissuer = "${issuer}"\nclient_id = "${CLIENT}"\nclient_secret_env = "OIDC_SECRET"
+      identity: `[[identity.oidc]]\nname = "${name}"\nissuer = "${issuer}"\nclient_id = "${CLIENT}"\nclient_secret_env = "OIDC_SECRET"
 client_authentication = "${authentication}"\n${lines}`,
     }),
   };
@@ -67,9 +109,10 @@ export class Person {
   /** @type {string[]} what the provider asked for, in order */
   asked = [];
 
-  /** @param {string} name */
-  constructor(name) {
+  /** @param {string} name @param {string} [ca] whom they believe about certificates, if not the system's authorities */
+  constructor(name, ca) {
     this.name = name;
+    this.ca = ca;
   }
 
   /** @param {string} url */
@@ -93,7 +136,7 @@ export class Person {
       ...(cookie ? { Cookie: cookie } : {}),
       ...(form ? { "Content-Type": "application/x-www-form-urlencoded", Origin: new URL(url).origin } : {}),
     };
-    const answer = await ask(url, { method: form ? "POST" : "GET", headers, body: form && new URLSearchParams(form).toString() });
+    const answer = await ask(url, { method: form ? "POST" : "GET", headers, ca: this.ca, body: form && new URLSearchParams(form).toString() });
     for (const line of answer.headers["set-cookie"] ?? []) {
       const [, name, value] = /** @type {RegExpMatchArray} */ (line.match(/^([^=]+)=([^;]*)/));
       if (value === "" || /max-age=0|expires=Thu, 01 Jan 1970/i.test(line)) jar.delete(name);

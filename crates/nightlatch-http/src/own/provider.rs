@@ -21,6 +21,8 @@ use std::borrow::Cow;
 
 /// Flows of one browser that may be under way; each takes a cookie of up to 3 KB.
 const FLOWS_MOST: usize = 6;
+/// Where the answer of the only provider arrives; of one of several, below it, under the provider's name.
+pub(super) const CALLBACK: &str = "callback";
 /// A longer place to return to would not fit into a cookie.
 const RETURN_TO_BYTES_MOST: usize = 1_500;
 
@@ -45,10 +47,13 @@ impl Gateway {
                 return page(StatusCode::OK, &pages::choose_provider(notice.as_ref(), &choices));
             }
         };
-        let Some(origin) = self.origin(&read.client, headers.get(HOST)) else {
+        let route = match at.providers() {
+            [_] => CALLBACK.to_owned(),
+            _ => format!("{CALLBACK}/{provider}"),
+        };
+        let Some(redirect_uri) = self.own_address(&route, headers, read) else {
             return self.sign_in_failed(SignInFailure::NotThisBrowser, read, &return_to);
         };
-        let redirect_uri = format!("{origin}{OWN_PREFIX}callback");
         let now = self.engine.clock().now();
         match at.begin(&provider, &redirect_uri, &return_to, now).await {
             Ok(begun) => self.to_provider(&begun, headers, read),
@@ -56,13 +61,20 @@ impl Gateway {
         }
     }
 
-    /// The way back. Whatever comes of it, the flow's cookie goes.
-    pub(super) async fn finish_sign_in(&self, at: &dyn SignIn, headers: &HeaderMap, read: &Read) -> Answer {
+    /// The way back, on this route. Whatever comes of it, the flow's cookie goes.
+    pub(super) async fn finish_sign_in(
+        &self,
+        at: &dyn SignIn,
+        route: &str,
+        headers: &HeaderMap,
+        read: &Read,
+    ) -> Answer {
         let query = read.query.as_deref().unwrap_or_default();
         let name = flow_cookie(read, &parameter(query, "state").unwrap_or_default());
         let kept = flows(headers, read).find(|(found, _)| *found == name).map(|(_, kept)| kept);
         let now = || self.engine.clock().now();
-        let mut answer = match at.finish(query, kept, &now).await {
+        let arrived_at = self.own_address(route, headers, read).unwrap_or_default();
+        let mut answer = match at.finish(query, &arrived_at, kept, &now).await {
             Ok(Finished::Identified(who)) => {
                 let return_to = who.return_to;
                 let who = Who {
@@ -81,6 +93,12 @@ impl Gateway {
             append_cookies(&mut answer, [delete_cookie(&name, read.asker.secure)]);
         }
         answer
+    }
+
+    /// A route of ours as the browser has it.
+    fn own_address(&self, route: &str, headers: &HeaderMap, read: &Read) -> Option<String> {
+        let origin = self.origin(&read.client, headers.get(HOST))?;
+        Some(format!("{origin}{OWN_PREFIX}{route}"))
     }
 
     fn to_provider(&self, begun: &Begun, headers: &HeaderMap, read: &Read) -> Answer {

@@ -24,8 +24,8 @@ pub(super) struct Who {
 }
 
 impl Gateway {
-    /// Starts a session, ends the one that this browser still has, and leads back. Only the same subject goes on where a session ended;
-    /// anybody else inherits nothing, not even the place.
+    /// Starts a session, ends the one that this browser still has, and leads back. Only the same subject goes on from the session that was
+    /// here, whether it had ended or ends now; anybody else inherits nothing, not even the place.
     pub(super) async fn start_for(
         &self,
         who: Who,
@@ -46,11 +46,9 @@ impl Gateway {
             Admission::Insufficient(_) | Admission::Ended(_) | Admission::Unknown => None,
         };
         let subject = who.subject.clone();
-        let continued = ended
-            .and_then(|id| self.engine.session(id))
-            .filter(|session| session.facts.who.subject == subject);
-        let somebody_else = ended.is_some() && continued.is_none()
-            || before.as_ref().is_some_and(|session| session.facts.who.subject != subject);
+        let was_here = before.clone().or_else(|| ended.and_then(|id| self.engine.session(id)));
+        let continued = was_here.filter(|session| session.facts.who.subject == subject);
+        let somebody_else = (before.is_some() || ended.is_some()) && continued.is_none();
         let start = Start {
             subject: who.subject,
             kind: Kind::Person,

@@ -144,6 +144,8 @@ codes! {
     Error TwoSignIns = "two-sign-ins";
     /// The scope without which no provider says who signed in.
     Error MissingScope = "missing-scope";
+    /// After an idle end the provider's own session would bring people back without a prompt.
+    Warning SilentReturn = "silent-return";
     /// There is neither a sign-in nor an API key that may start sessions.
     Warning NobodyCanSignIn = "nobody-can-sign-in";
     /// A secret is written into the file.

@@ -10,6 +10,7 @@ use super::key::{Form, Key, Need, Section, Status};
 use super::mistake::{Mistake, not_empty};
 use super::notes::Notes;
 use super::oidc::{self, Oidc};
+use super::policy::Policy;
 use super::reader::Table;
 use super::source::quoted;
 
@@ -104,9 +105,9 @@ pub(crate) struct DemoUser {
 }
 
 impl Identity {
-    pub(super) fn read(notes: &mut Notes<'_>, root: &Table<'_>) -> Option<Self> {
+    pub(super) fn read(notes: &mut Notes<'_>, root: &Table<'_>, policy: Option<&Policy>) -> Option<Self> {
         let table = root.child(notes, &SECTION, "identity")?;
-        let oidc = oidc::read(notes, &table);
+        let oidc = oidc::read(notes, &table, policy);
         if !table.has("demo") {
             return Some(Self { demo: Vec::new(), oidc });
         }

@@ -136,7 +136,7 @@ fn read_tables(notes: &mut Notes<'_>, tree: &DeTable<'_>) -> Option<Config> {
     let ledger = Ledger::read(notes, &root);
     let policy = Policy::read(notes, &root);
     let apps = app::read(notes, &root);
-    let identity = Identity::read(notes, &root);
+    let identity = Identity::read(notes, &root, policy.as_ref());
     let api_keys = api_key::read(notes, &root);
     let uncovered = uncovered::read(notes, &root);
 

@@ -13,6 +13,7 @@ use super::duration::Millis;
 use super::key::{Form, Key, Need, Section, Status, Words};
 use super::mistake::{Mistake, not_empty};
 use super::notes::Notes;
+use super::policy::Policy;
 use super::reader::Table;
 use super::source::quoted;
 use super::url;
@@ -20,7 +21,7 @@ use super::url;
 pub(super) static SECTION: Section = Section {
     path: "identity.oidc",
     header: "[[identity.oidc]]",
-    about: "An OpenID Connect provider at which people sign in; one table, or a list of them to choose from. It must know `<origin>/_nightlatch/callback` as a redirect URI. Give exactly one of `client_secret_file` and `client_secret_env`.",
+    about: "An OpenID Connect provider at which people sign in; one table, or a list of them to choose from. It must know `<origin>/_nightlatch/callback` as a redirect URI; where there are several, `<origin>/_nightlatch/callback/<name>`. Give exactly one of `client_secret_file` and `client_secret_env`.",
     keys: &[
         Key {
             name: "name",
@@ -162,7 +163,7 @@ pub(crate) enum ClientAuthentication {
 }
 
 /// Reads every provider.
-pub(super) fn read(notes: &mut Notes<'_>, identity: &Table<'_>) -> Vec<Oidc> {
+pub(super) fn read(notes: &mut Notes<'_>, identity: &Table<'_>, policy: Option<&Policy>) -> Vec<Oidc> {
     let mut list: Vec<Oidc> = Vec::new();
     let mut names = Vec::new();
     for table in identity.children(notes, &SECTION, "oidc", true) {
@@ -176,6 +177,9 @@ pub(super) fn read(notes: &mut Notes<'_>, identity: &Table<'_>) -> Vec<Oidc> {
         let groups_claim = table.text(notes, "groups_claim", |text| not_empty(text).map(str::to_owned));
         let provider_session_max_age = table.text(notes, "provider_session_max_age", Millis::parse);
         let ca_file = table.file(notes, "ca_file");
+        if let (Some(age), Some(policy)) = (provider_session_max_age, policy) {
+            silent_return(notes, &table, age, policy.idle);
+        }
         if !scopes.iter().any(|scope| scope == "openid") {
             let mistake = Mistake::new(
                 Code::MissingScope,
@@ -209,6 +213,18 @@ pub(super) fn read(notes: &mut Notes<'_>, identity: &Table<'_>) -> Vec<Oidc> {
         });
     }
     list
+}
+
+/// Says what an idle limit is worth beside an authentication that counts for longer.
+fn silent_return(notes: &mut Notes<'_>, table: &Table<'_>, age: Millis, idle: Millis) {
+    if age <= idle {
+        return;
+    }
+    let message = format!(
+        "whoever finds a browser whose session ended after `idle`, {idle}, gets a new one without a prompt until {age} after its owner authenticated"
+    );
+    let hint = "remove `provider_session_max_age`, or make it no longer than the shortest idle limit";
+    notes.blame(&table.at("provider_session_max_age"), Mistake::new(Code::SilentReturn, message).hint(hint));
 }
 
 /// An issuer identifier (OpenID Connect Core section 2): a URL without query and fragment.

@@ -139,7 +139,7 @@ idle = "2m"
 absolute = "10m"
 warning = "30s"
 [identity]
-oidc = [{ name = "firm", display = "Example Securities", issuer = "https://idp.example.com/", client_id = "nightlatch", client_secret_file = "secrets/oidc", client_authentication = "client_secret_post", scopes = ["openid", "groups"], groups_claim = "groups", provider_session_max_age = "5m", ca_file = "tls/idp-ca.pem" }, { name = "contractors", issuer = "http://127.0.0.1:4000", client_id = "n", client_secret_env = "OIDC_SECRET" }]
+oidc = [{ name = "firm", display = "Example Securities", issuer = "https://idp.example.com/", client_id = "nightlatch", client_secret_file = "secrets/oidc", client_authentication = "client_secret_post", scopes = ["openid", "groups"], groups_claim = "groups", provider_session_max_age = "2m", ca_file = "tls/idp-ca.pem" }, { name = "contractors", issuer = "http://127.0.0.1:4000", client_id = "n", client_secret_env = "OIDC_SECRET" }]
 [[app]]
 name = "brokerage"
 match = { host = "*" }
@@ -316,7 +316,7 @@ fn providers_are_read() {
             authentication: ClientAuthentication::ClientSecretPost,
             scopes: vec!["openid".to_owned(), "groups".to_owned()],
             groups_claim: Some("groups".to_owned()),
-            provider_session_max_age: Some(Millis(300_000)),
+            provider_session_max_age: Some(Millis(120_000)),
             ca_file: Some(PathBuf::from("/etc/nightlatch/tls/idp-ca.pem")),
         }
     );

@@ -639,6 +639,20 @@ fn demo() {
             "12:1 two-sign-ins | `[identity.demo]` lets anybody sign in as anybody, so it cannot stand beside `[identity.oidc]` | remove one of them",
         ],
     );
+    for (age, expected) in [
+        ("2m", &[][..]),
+        (
+            "2m1s",
+            &[
+                "12:28 silent-return | whoever finds a browser whose session ended after `idle`, 2m, gets a new one without a prompt until 2m1s after its owner authenticated | remove `provider_session_max_age`, or make it no longer than the shortest idle limit",
+            ],
+        ),
+    ] {
+        let provider = format!(
+            "[identity.oidc]\nissuer = \"https://idp.example\"\nclient_id = \"n\"\nclient_secret_env = \"S\"\nprovider_session_max_age = \"{age}\"\n#"
+        );
+        check(DEMO, "[identity.demo]\nusers", &provider, expected);
+    }
     check(
         DEMO,
         "[identity.demo]\nusers",
