@@ -172,6 +172,17 @@ describe("what a sign-in withstands", { concurrency: 3 }, () => {
     }
   });
 
+  test("where the provider takes requests beforehand, the browser carries a reference and nothing that could be changed", async (t) => {
+    for (const authentication of /** @type {const} */ (["client_secret_basic", "client_secret_post"])) {
+      const { provider, site } = await startPair(t, { pushed: true, authentication });
+      const begun = await new Person("ada").step(`${site.url}/_nightlatch/login`);
+      const to = new URL(/** @type {string} */ (begun.location));
+      assert.deepEqual([...to.searchParams.keys()], ["client_id", "request_uri"]);
+      await ends(new Person("ada"), `${site.url}/`);
+      assert.equal(provider.asked.filter((line) => line === "POST /request").length, 2);
+    }
+  });
+
   test("an answer that somebody else got does not sign a victim in as them", async (t) => {
     const { site } = await startPair(t);
     const eve = new Person("eve");

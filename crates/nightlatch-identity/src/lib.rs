@@ -8,6 +8,7 @@
 //! | what a provider is, as the firm says | [`ProviderSettings`] |
 //! | what it says of itself, and its keys | `metadata`, `keys`, `known` |
 //! | a flow begins, bound to a browser, good once and for minutes | `flow` |
+//! | what it asks for is handed over, where the provider takes it | `push`, `client` |
 //! | the browser comes back with a code, the code becomes a token | `callback`, `redeem` |
 //! | the token is believed, or not | [`id_token`] |
 //! | asking the provider, within bounds | [`outbound`] |
@@ -27,6 +28,7 @@
 //! sessions. [`RelyingParty::begin`] and [`RelyingParty::finish`] say what is to be done, and the gateway does it.
 
 mod callback;
+mod client;
 mod flow;
 pub mod id_token;
 mod keys;
@@ -35,9 +37,11 @@ mod metadata;
 pub mod outbound;
 mod party;
 mod provider;
+mod push;
 mod redeem;
 mod url;
 
+pub use client::PostError;
 pub use flow::{FLOW_LIFE, FlowError};
 pub use id_token::IdTokenError;
 pub use keys::KeySet;
@@ -46,4 +50,3 @@ pub use metadata::MetadataError;
 pub use outbound::OutboundError;
 pub use party::{Begun, Finished, Identified, NoRandomness, RelyingParty, SignInError};
 pub use provider::{ClientAuthentication, ClientSecret, ProviderSettings};
-pub use redeem::RedeemError;

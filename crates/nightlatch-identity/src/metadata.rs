@@ -23,6 +23,8 @@ pub(crate) struct Metadata {
     pub(crate) authorization_endpoint: String,
     pub(crate) token_endpoint: String,
     pub(crate) jwks_uri: String,
+    /// Where requests are handed over before the browser goes (RFC 9126 section 5), if it has that.
+    pub(crate) pushed_endpoint: Option<String>,
     /// Those of ours that it signs with.
     pub(crate) algorithms: Vec<Algorithm>,
     /// It names itself in its answers through the browser (RFC 9207 section 3).
@@ -57,6 +59,7 @@ struct Raw {
     authorization_endpoint: String,
     token_endpoint: String,
     jwks_uri: String,
+    pushed_authorization_request_endpoint: Option<String>,
     #[serde(default)]
     id_token_signing_alg_values_supported: Vec<String>,
     code_challenge_methods_supported: Option<Vec<String>>,
@@ -86,6 +89,9 @@ impl Metadata {
                 return Err(MetadataError::Endpoint(name));
             }
         }
+        if raw.pushed_authorization_request_endpoint.as_deref().is_some_and(|at| !is_guarded(at)) {
+            return Err(MetadataError::Endpoint("pushed_authorization_request_endpoint"));
+        }
         // Absent, it says nothing; most providers have it and do not say so.
         if raw.code_challenge_methods_supported.is_some_and(|methods| !methods.iter().any(|m| m == "S256")) {
             return Err(MetadataError::NoPkce);
@@ -103,6 +109,7 @@ impl Metadata {
             authorization_endpoint: raw.authorization_endpoint,
             token_endpoint: raw.token_endpoint,
             jwks_uri: raw.jwks_uri,
+            pushed_endpoint: raw.pushed_authorization_request_endpoint,
             algorithms,
             names_itself: raw.authorization_response_iss_parameter_supported,
         })
@@ -167,6 +174,11 @@ mod tests {
             ("token_endpoint", json!("http://idp.example/token"), MetadataError::Endpoint("token_endpoint")),
             ("token_endpoint", json!("https://a@idp.example/"), MetadataError::Endpoint("token_endpoint")),
             ("token_endpoint", json!("javascript:alert(1)"), endpoint),
+            (
+                "pushed_authorization_request_endpoint",
+                json!("http://idp.example/par"),
+                MetadataError::Endpoint("pushed_authorization_request_endpoint"),
+            ),
             ("authorization_endpoint", json!("//idp"), MetadataError::Endpoint("authorization_endpoint")),
             ("id_token_signing_alg_values_supported", json!(["none", "HS256"]), MetadataError::NoAlgorithm),
             ("code_challenge_methods_supported", json!(["plain"]), MetadataError::NoPkce),

@@ -2,11 +2,13 @@
 
 use crate::{
     callback::{Callback, Outcome},
+    client::PostError,
     flow::{FLOW_LIFE, Flow, FlowError, Flows, challenge, state_of},
     id_token::{self, Claims, Expected, IdTokenError},
     known::{Known, Memory, UnreachableError},
     provider::ProviderSettings,
-    redeem::{self, Code, RedeemError},
+    push::push,
+    redeem::{self, Code},
     url::with_query,
 };
 use nightlatch_core::{Subject, Time};
@@ -97,8 +99,11 @@ pub enum SignInError {
     #[error("the ID token does not list all groups in the claim `{0}`")]
     NoGroups(String),
     /// The code was not taken.
-    #[error(transparent)]
-    Redeem(#[from] RedeemError),
+    #[error("there is no ID token for the code: {0}")]
+    Redeem(PostError),
+    /// The request was not taken before the browser went.
+    #[error("the request could not be handed over: {0}")]
+    Push(PostError),
     /// Nothing random, nothing secret.
     #[error(transparent)]
     Random(#[from] NoRandomness),
@@ -149,7 +154,7 @@ impl RelyingParty {
             redirect_uri: redirect_uri.to_owned(),
             stale_before: 0,
         };
-        Ok(self.ask(settings, &known, &flow))
+        self.ask(settings, &known, &flow).await
     }
 
     /// Ends a sign-in with what the provider answered in `query`, at the address `arrived_at`; `kept` is what the browser kept of the flow
@@ -185,7 +190,8 @@ impl RelyingParty {
         let Ok(_turn) = self.redeeming.try_acquire() else { return Err(FlowError::Full.into()) };
         let verifier = self.flows.verifier(&flow.id);
         let code = Code { code, verifier: &verifier, redirect_uri: &flow.redirect_uri };
-        let token = redeem::redeem(settings, &known.metadata.token_endpoint, &code).await?;
+        let token = redeem::redeem(settings, &known.metadata.token_endpoint, &code).await;
+        let token = token.map_err(SignInError::Redeem)?;
         match self.believe(settings, memory, &known, &flow, &token, &now).await {
             Ok(claims) => Ok(Finished::Identified(identified(settings, flow, claims)?)),
             Err(SignInError::NotBelieved(IdTokenError::Stale)) if flow.stale_before < STALE_MOST => {
@@ -195,7 +201,7 @@ impl RelyingParty {
                     stale_before: flow.stale_before + 1,
                     ..flow
                 };
-                Ok(Finished::Again(self.ask(settings, &known, &again)))
+                self.ask(settings, &known, &again).await.map(Finished::Again)
             }
             Err(SignInError::NotBelieved(IdTokenError::Stale)) => Err(SignInError::Stale),
             Err(error) => Err(error),
@@ -238,7 +244,12 @@ impl RelyingParty {
     }
 
     /// Where the browser goes to authenticate, and what it keeps.
-    fn ask(&self, settings: &ProviderSettings, known: &Known, flow: &Flow) -> Begun {
+    async fn ask(
+        &self,
+        settings: &ProviderSettings,
+        known: &Known,
+        flow: &Flow,
+    ) -> Result<Begun, SignInError> {
         let state = state_of(&flow.id);
         let (nonce, challenge) = (self.flows.nonce(&flow.id), challenge(&self.flows.verifier(&flow.id)));
         let scope = settings.scopes.join(" ");
@@ -259,8 +270,15 @@ impl RelyingParty {
         if age.is_none() {
             fields.push(("prompt", "login"));
         }
+        let pushed = match &known.metadata.pushed_endpoint {
+            Some(endpoint) => Some(push(settings, endpoint, &fields).await.map_err(SignInError::Push)?),
+            None => None,
+        };
+        if let Some(reference) = &pushed {
+            fields = vec![("client_id", settings.client_id.as_str()), ("request_uri", reference)];
+        }
         let location = with_query(&known.metadata.authorization_endpoint, &fields);
-        Begun { location, kept: self.flows.seal(flow), state }
+        Ok(Begun { location, kept: self.flows.seal(flow), state })
     }
 
     fn provider(&self, name: &str) -> Result<(&ProviderSettings, &Memory), SignInError> {

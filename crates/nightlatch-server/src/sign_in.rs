@@ -15,8 +15,8 @@ use crate::{
 use nightlatch_core::{Span, Time};
 use nightlatch_http::{Begun, Finished, Identified, Pending, Provider, SignIn, SignInFailure};
 use nightlatch_identity::{
-    self as identity, ClientAuthentication, ClientSecret, FlowError, IdTokenError, NoRandomness,
-    ProviderSettings, RedeemError, RelyingParty, SignInError,
+    self as identity, ClientAuthentication, ClientSecret, FlowError, IdTokenError, NoRandomness, PostError,
+    ProviderSettings, RelyingParty, SignInError,
 };
 use std::{path::PathBuf, sync::Arc};
 
@@ -188,7 +188,7 @@ fn failed(error: &SignInError) -> SignInFailure {
 fn kind(error: &SignInError) -> SignInFailure {
     match error {
         SignInError::NoSuchProvider => SignInFailure::NoSuchProvider,
-        SignInError::Unreachable(_) | SignInError::Redeem(RedeemError::Outbound(_)) => {
+        SignInError::Unreachable(_) | SignInError::Push(_) | SignInError::Redeem(PostError::Outbound(_)) => {
             SignInFailure::Unreachable
         }
         SignInError::Malformed | SignInError::Flow(FlowError::Unknown) => SignInFailure::NotThisBrowser,

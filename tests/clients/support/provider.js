@@ -24,9 +24,10 @@ async function signingKey(kid) {
  * @param {object} [options]
  * @param {"client_secret_basic" | "client_secret_post"} [options.authentication]
  * @param {string} [options.name] how the gateway calls it
+ * @param {boolean} [options.pushed] whether requests have to be handed over before the browser comes (RFC 9126)
  * @param {{ca: string, cert: string, key: string}} [options.tls] with a certificate of this authority
  */
-export async function startProvider(owner, redirects, { authentication = "client_secret_basic", name = "firm", tls } = {}) {
+export async function startProvider(owner, redirects, { authentication = "client_secret_basic", name = "firm", pushed = false, tls } = {}) {
   const server = tls ? https.createServer({ cert: await readFile(tls.cert), key: await readFile(tls.key) }) : http.createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(null)));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
@@ -54,7 +55,10 @@ export async function startProvider(owner, redirects, { authentication = "client
     conformIdTokenClaims: false,
     cookies: { keys: ["a key of this run"] },
     findAccount: (/** @type {unknown} */ _, /** @type {string} */ sub) => ({ accountId: sub, claims: async () => ({ sub, groups: sub === "nobody" ? undefined : ["traders", "desk 4"] }) }),
-    features: { devInteractions: { enabled: true } },
+    features: {
+      devInteractions: { enabled: true },
+      pushedAuthorizationRequests: { enabled: pushed, requirePushedAuthorizationRequests: pushed },
+    },
   });
   /** @type {string[]} every request, method and path */
   const asked = [];
