@@ -9,7 +9,7 @@ use crate::{
 };
 use http::{HeaderMap, StatusCode};
 use nightlatch_core::{Activity, Kind, Subject, Time};
-use nightlatch_engine::{Admission, Start, StartError, Tighter};
+use nightlatch_engine::{Admission, Session, Start, StartError, Tighter};
 use std::{borrow::Cow, sync::Arc};
 
 /// Somebody who has just signed in.
@@ -41,14 +41,17 @@ impl Gateway {
             Extracted::One(presented) => self.engine.check(&presented.hash, Activity::Passive, POINT),
             Extracted::None | Extracted::Malformed | Extracted::Conflict => Admission::Unknown,
         };
-        let before = match before {
-            Admission::Granted(permit) => Some(Arc::clone(permit.session())),
-            Admission::Insufficient(_) | Admission::Ended(_) | Admission::Unknown => None,
+        let (before, over) = match before {
+            Admission::Granted(permit) => (Some(Arc::clone(permit.session())), None),
+            Admission::Ended(refusal) => (None, Some(refusal.session)),
+            Admission::Insufficient(_) | Admission::Unknown => (None, None),
         };
-        let subject = who.subject.clone();
-        let was_here = before.clone().or_else(|| ended.and_then(|id| self.engine.session(id)));
-        let continued = was_here.filter(|session| session.facts.who.subject == subject);
-        let somebody_else = (before.is_some() || ended.is_some()) && continued.is_none();
+        let ticketed = ended.and_then(|id| self.engine.session(id));
+        let forgotten = ended.is_some() && ticketed.is_none();
+        let was_here = [before.clone(), over, ticketed];
+        let is_theirs = |session: &&Arc<Session>| session.facts.who.subject == who.subject;
+        let continued = was_here.iter().flatten().find(is_theirs).map(|session| session.facts.id);
+        let somebody_else = forgotten || !was_here.iter().flatten().all(|session| is_theirs(&session));
         let start = Start {
             subject: who.subject,
             kind: Kind::Person,
@@ -56,7 +59,7 @@ impl Gateway {
             app: None,
             acr: who.acr,
             authenticated: who.authenticated,
-            continues: continued.map(|session| session.facts.id),
+            continues: continued,
             parent: None,
             tighter: Tighter::default(),
             cause: who.cause,
