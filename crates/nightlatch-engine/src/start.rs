@@ -3,7 +3,7 @@
 use crate::{
     cell::{Cell, Committed},
     engine::Authority,
-    entry::{Entry, SessionStarted},
+    entry::{Entry, SessionStarted, clip},
     journal::Then,
     secret::{self, NoRandomness, Token},
     session::{Facts, Kin, Session, Terms},
@@ -137,7 +137,7 @@ impl Authority {
             policy_version: self.policy().version,
             warning: self.policy().limits.warning(),
             app: start.app,
-            acr: start.acr,
+            acr: start.acr.map(|acr| clip(&acr).to_owned()),
         };
         let facts = Facts {
             credential: token.hash(),

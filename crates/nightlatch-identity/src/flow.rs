@@ -4,7 +4,7 @@
 //! gateway no memory, however many are begun. `state` is the flow's random name; `nonce` and the PKCE verifier are made from the name and a
 //! key, so neither stands in the cookie or in any address. The answer counts only in the browser that holds the cookie.
 //!
-//! What has to be remembered is which flows are *used*, until they would have been over anyway. The key lives as long as the process: after a
+//! What has to be remembered is which flows are *used*, their code taken by the provider, until they would have been over anyway. The key lives as long as the process: after a
 //! restart no flow of before is good, so none is good twice. Whoever was signing in just then begins again.
 
 use aws_lc_rs::{constant_time, digest, hmac, rand};
@@ -111,8 +111,9 @@ impl Flows {
         serde_json::from_slice(&kept).ok()
     }
 
-    /// Uses the flow up: of all who try, one succeeds. Before the code is redeemed, so that a replay costs the provider nothing.
-    pub(crate) fn use_up(&self, flow: &Flow, now: Time) -> Result<(), FlowError> {
+    /// Takes the flow up: of all who try at a time, one succeeds, and after [`Turn::taken`] nobody does. A flow whose code no provider took is
+    /// given back: it costs nothing to begin flows and answer them with inventions, so inventions must not fill what is remembered.
+    pub(crate) fn take_up(&self, flow: &Flow, now: Time) -> Result<Turn<'_>, FlowError> {
         let mut used = self.used();
         while used.until.front().is_some_and(|(until, _)| *until <= now) {
             if let Some((_, id)) = used.until.pop_front() {
@@ -126,8 +127,7 @@ impl Flows {
             return Err(FlowError::Full);
         }
         used.ids.insert(flow.id);
-        used.until.push_back((now.plus(FLOW_LIFE), flow.id));
-        Ok(())
+        Ok(Turn { flows: self, id: flow.id, taken: None })
     }
 
     fn used(&self) -> MutexGuard<'_, Used> {
@@ -147,6 +147,30 @@ impl Flows {
 
     fn derived(&self, what: &str, id: &FlowId) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&self.key, &labelled(what, id)))
+    }
+}
+
+/// A flow that is being finished. Dropped before its code was taken, it is as if nobody had tried.
+pub(crate) struct Turn<'f> {
+    flows: &'f Flows,
+    id: FlowId,
+    taken: Option<Time>,
+}
+
+impl Turn<'_> {
+    /// The provider took the code: the flow is used, until it is over anyway.
+    pub(crate) fn taken(mut self, now: Time) {
+        self.taken = Some(now);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut used = self.flows.used();
+        match self.taken {
+            Some(now) => used.until.push_back((now.plus(FLOW_LIFE), self.id)),
+            None => _ = used.ids.remove(&self.id),
+        }
     }
 }
 
@@ -205,14 +229,29 @@ mod tests {
     #[test]
     fn a_flow_is_used_once_and_forgotten_when_it_is_over_anyway() {
         let (flows, flow, other) = (Flows::new().unwrap(), flow(), flow());
-        assert_eq!(flows.use_up(&flow, NOW), Ok(()));
-        assert_eq!(flows.use_up(&flow, NOW), Err(FlowError::Used));
-        assert_eq!(flows.use_up(&other, NOW), Ok(()));
+        let turn = flows.take_up(&flow, NOW).unwrap();
+        // Two at a time.
+        assert_eq!(flows.take_up(&flow, NOW).err(), Some(FlowError::Used));
+        turn.taken(NOW);
+        assert_eq!(flows.take_up(&flow, NOW).err(), Some(FlowError::Used));
+        flows.take_up(&other, NOW).unwrap().taken(NOW);
         let end = NOW.plus(FLOW_LIFE);
-        assert_eq!(flows.use_up(&flow, end.minus(Span::from_millis(1))), Err(FlowError::Used));
+        assert_eq!(flows.take_up(&flow, end.minus(Span::from_millis(1))).err(), Some(FlowError::Used));
         assert_eq!(flows.open(&flows.seal(&flow), &state_of(&flow.id), end), Err(FlowError::Over));
-        assert_eq!(flows.use_up(&self::flow(), end), Ok(()));
+        flows.take_up(&self::flow(), end).unwrap().taken(end);
         assert_eq!(flows.used().ids.len(), 1);
+    }
+
+    #[test]
+    fn answers_that_were_invented_fill_nothing() {
+        let flows = Flows::new().unwrap();
+        let flow = flow();
+        for _ in 0..1_000 {
+            drop(flows.take_up(&flow, NOW).unwrap());
+            drop(flows.take_up(&self::flow(), NOW).unwrap());
+        }
+        let used = flows.used();
+        assert_eq!((used.ids.len(), used.until.len()), (0, 0));
     }
 
     #[test]

@@ -175,7 +175,6 @@ impl RelyingParty {
         let callback = Callback::read(query).map_err(|_| SignInError::Malformed)?;
         let flow = self.flows.open(kept.ok_or(FlowError::Unknown)?, &callback.state, now())?;
         let (settings, memory) = self.provider(&flow.provider)?;
-        self.flows.use_up(&flow, now())?;
         if flow.redirect_uri != arrived_at {
             return Err(SignInError::MixedUp);
         }
@@ -190,8 +189,10 @@ impl RelyingParty {
         let Ok(_turn) = self.redeeming.try_acquire() else { return Err(FlowError::Full.into()) };
         let verifier = self.flows.verifier(&flow.id);
         let code = Code { code, verifier: &verifier, redirect_uri: &flow.redirect_uri };
+        let turn = self.flows.take_up(&flow, now())?;
         let token = redeem::redeem(settings, &known.metadata.token_endpoint, &code).await;
         let token = token.map_err(SignInError::Redeem)?;
+        turn.taken(now());
         match self.believe(settings, memory, &known, &flow, &token, &now).await {
             Ok(claims) => Ok(Finished::Identified(identified(settings, flow, claims)?)),
             Err(SignInError::NotBelieved(IdTokenError::Stale)) if flow.stale_before < STALE_MOST => {

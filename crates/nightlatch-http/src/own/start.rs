@@ -69,6 +69,7 @@ impl Gateway {
         let starting = match tokio::task::spawn_blocking(move || engine.start(start)).await {
             Ok(Ok(starting)) => starting,
             Ok(Err(StartError::Blocked(_))) => return self.refuse(asker, &SUBJECT_BLOCKED),
+            Ok(Err(StartError::GroupsTooLarge(_))) => return self.refuse(asker, &GROUPS_TOO_LARGE),
             Ok(Err(StartError::AuthenticationTooOld)) => return self.refuse(asker, &TOO_OLD),
             Ok(Err(error)) => {
                 tracing::error!(%error, "a session could not be started");
@@ -98,6 +99,13 @@ const SUBJECT_BLOCKED: Obstacle = Obstacle {
     code: "subject-blocked",
     title: Cow::Borrowed("Your account cannot sign in."),
     detail: Cow::Borrowed("Your firm has blocked it. Call the help desk."),
+};
+
+const GROUPS_TOO_LARGE: Obstacle = Obstacle {
+    status: StatusCode::FORBIDDEN,
+    code: "groups-too-large",
+    title: Cow::Borrowed("You are in more groups than can be put on record."),
+    detail: Cow::Borrowed("Your firm's limits depend on them, so nobody was signed in. Call the help desk."),
 };
 
 const CANNOT_START: Obstacle = Obstacle {

@@ -82,7 +82,7 @@ fn a_token_that_says_anything_else_is_refused() {
     let pair = Pair::new();
     let keys = keys(&[pair.jwk("k1")]);
     let skew = SKEW.as_millis() / 1_000;
-    let form = || IdTokenError::Form(String::new());
+    let form = || IdTokenError::Form("");
     let rows = [
         ("iss", json!("https://idp.example/"), Err(IdTokenError::Issuer)),
         ("iss", json!("https://evil.example"), Err(IdTokenError::Issuer)),
