@@ -24,10 +24,11 @@ async function signingKey(kid) {
  * @param {object} [options]
  * @param {"client_secret_basic" | "client_secret_post"} [options.authentication]
  * @param {string} [options.name] how the gateway calls it
+ * @param {boolean} [options.nameless] it does not promise to name itself in its answers (RFC 9207)
  * @param {boolean} [options.pushed] whether requests have to be handed over before the browser comes (RFC 9126)
  * @param {{ca: string, cert: string, key: string}} [options.tls] with a certificate of this authority
  */
-export async function startProvider(owner, redirects, { authentication = "client_secret_basic", name = "firm", pushed = false, tls } = {}) {
+export async function startProvider(owner, redirects, { authentication = "client_secret_basic", name = "firm", nameless = false, pushed = false, tls } = {}) {
   const server = tls ? https.createServer({ cert: await readFile(tls.cert), key: await readFile(tls.key) }) : http.createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(null)));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
@@ -42,6 +43,8 @@ export async function startProvider(owner, redirects, { authentication = "client
     provider.use(async (ctx, next) => {
       await next();
       const body = /** @type {{id_token?: string}} */ (ctx.body);
+      const { body: said } = /** @type {{body: Record<string, unknown>}} */ (ctx);
+      if (nameless && ctx.path === "/.well-known/openid-configuration") delete said.authorization_response_iss_parameter_supported;
       if (ctx.path === "/token" && body?.id_token) body.id_token = await tampered(body.id_token, key);
     });
     return provider;
