@@ -76,9 +76,9 @@ describe("browser", { concurrency: 2 }, () => {
     await they.picture("3-ended");
     await they.picture("3-ended-whole-page", true);
     const jar = await cookies(context);
-    assert.equal(jar["nightlatch-loopback"], undefined);
-    assert.equal(jar.desk_session, undefined);
-    assert.ok(jar["nightlatch-loopback-ended"]);
+    // What a script is answered leaves the cookies alone: it could arrive after a new sign-in. They go with the next navigation.
+    assert.ok(jar["nightlatch-loopback"]);
+    assert.equal(jar["nightlatch-loopback-ended"], undefined);
     // The news are asked for once more, since the page's EventSource does not know why they stopped; the 401 tells it.
     await eventually("the news giving up", async () => /^News stopped at [\d:]+$/.test((await state("news").textContent()) ?? ""));
     /** @type {string[]} */

@@ -106,8 +106,10 @@ impl Gateway {
         if asker.call {
             return trailers_only(Status::Unauthenticated, end.reason.code(), outcome);
         }
-        let cookies = if asker.by_cookie { self.ended_cookies(asker, session) } else { Vec::new() };
         if asker.navigation {
+            // Only here: what a script is answered may reach the browser after somebody has signed in again, and would delete the new cookie
+            // by its name.
+            let cookies = if asker.by_cookie { self.ended_cookies(asker, session) } else { Vec::new() };
             let mut answer = self.to_login(asker, cookies);
             answer.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
             return answer;
@@ -126,9 +128,7 @@ impl Gateway {
         if outcome == Outcome::Unknown {
             body["outcome"] = json!("unknown");
         }
-        let mut answer = unauthorized(&body);
-        append_cookies(&mut answer, cookies);
-        answer
+        unauthorized(&body)
     }
 
     /// The session lives, and what was asked needs a fresher authentication: the challenge of RFC 9470 section 3 to a program; a person signs

@@ -126,9 +126,17 @@ impl Gateway {
 
     /// What a sign-in page says about the session that was before, to the browser that had it.
     fn ended_notice(&self, headers: &HeaderMap, read: &Read) -> Option<pages::Notice> {
-        let ticket = extract(headers, read.asker.names()).ended_ticket?;
-        let session = self.engine.session(self.tickets.read(ticket)?)?;
-        let end = session.end()?;
+        let extraction = extract(headers, read.asker.names());
+        let ticketed = || self.engine.session(self.tickets.read(extraction.ended_ticket?)?);
+        let session = match extraction.credential {
+            // Nobody navigated since it ended, so its cookie is still here.
+            Extracted::One(presented) => match self.engine.check(&presented.hash, Activity::Passive, POINT) {
+                Admission::Ended(refusal) => Some(refusal.session),
+                Admission::Granted(_) | Admission::Insufficient(_) | Admission::Unknown => ticketed(),
+            },
+            Extracted::None | Extracted::Malformed | Extracted::Conflict => ticketed(),
+        }?;
+        let end = session.end().filter(|end| end.told)?;
         let (idle, absolute) = (session.idle().span(), session.absolute());
         Some(pages::Notice::new(end.reason, idle, absolute, Some(session.facts.id)))
     }

@@ -257,6 +257,8 @@ impl Refused {
                 gateway.signed_out(&asker, &refusal.session, end, Outcome::NotForwarded)
             }
             Refused::NotSignedIn(held) => {
+                // There was no cookie of a session, so none is to go.
+                asker.by_cookie = false;
                 let session = held.and_then(|id| gateway.engine.session(id));
                 match session.as_ref().and_then(|session| session.end().map(|end| (session, end))) {
                     Some((session, end)) => gateway.signed_out(&asker, session, end, Outcome::NotForwarded),
