@@ -16,6 +16,7 @@ KINDS = {
     "limits_lowered": "session idle_ms idle_rule hard_end hard_end_rule",
     "subject_blocked": "subject by",
     "subject_unblocked": "subject by",
+    "provider_logout": "provider token good_until ended",
     "clock_stepped": "direction by_ms",
     "machine_suspended": "by_ms",
     "clock_fault": "cause",
@@ -26,10 +27,10 @@ KINDS = {
 }
 _NUMBERS = set(
     "at authenticated issued_by started last_activity policy idle_ms hard_end warning_ms ended_at deadline passive open lateness_us by_ms count taken_at entries "
-    "live version_number absolute_ms slot generation".split()
+    "good_until ended live version_number absolute_ms slot generation".split()
 )
 _TEXTS = set(
-    "what session subject reason kind cause by channel route point how idle_rule hard_end_rule credential direction version".split()
+    "what session subject reason kind cause by channel route point how idle_rule hard_end_rule credential direction version provider token".split()
 )
 _PATTERNS = {
     "session": re.compile(r"ses_[0-9a-f]{32}"),

@@ -76,6 +76,7 @@ pub fn start(subject: u64, authenticated: Option<Time>) -> Start {
         acr: Some("urn:mace:incommon:iap:silver".to_owned()),
         authenticated,
         continues: None,
+        provider_session: None,
         parent: None,
         tighter: Tighter::default(),
         cause: "bench",

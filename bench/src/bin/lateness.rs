@@ -101,6 +101,7 @@ fn start(number: u64, authenticated: Time) -> Start {
         acr: None,
         authenticated: Some(authenticated),
         continues: None,
+        provider_session: None,
         parent: None,
         tighter: Tighter::default(),
         cause: "bench",

@@ -36,6 +36,6 @@ pub use handover::{CREDENTIAL_OVERLAP, Issue, is_spent};
 pub use policy::{Limits, Policy, PolicyError};
 pub use reason::EndReason;
 pub use register::{Register, RuleId};
-pub use session::{IdError, Kind, SessionId, Subject};
+pub use session::{IdError, Kind, ProviderSession, SessionId, Subject};
 pub use time::{Span, Time};
 pub use word::{Generation, Word};

@@ -60,6 +60,33 @@ fn nibble(digit: u8) -> Result<u8, IdError> {
     }
 }
 
+/// A session at a provider, by the name that the record has for it: 32 hexadecimal digits. It is made from the provider's `sid` with a key, so
+/// that it tells nobody which one that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProviderSession(pub [u8; 16]);
+
+impl fmt::Display for ProviderSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl FromStr for ProviderSession {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<ProviderSession, IdError> {
+        let digits = text.as_bytes();
+        let mut name = [0; 16];
+        if digits.len() != 32 {
+            return Err(IdError::Digits);
+        }
+        for (byte, pair) in name.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        }
+        Ok(ProviderSession(name))
+    }
+}
+
 /// Whose session it is. The same name from two providers is two subjects.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {

@@ -11,6 +11,7 @@ use crate::{
     health::{Faults, NoRoom, Part, Waits},
     journal::{Journal, Then},
     lanes::Lanes,
+    provider_logout::LogoutTokens,
     room::Room,
     rules::Rules,
     session::{Session, Terms, Who},
@@ -52,6 +53,7 @@ pub struct Authority {
     policy: Policy,
     rules: Rules,
     blocks: Blocks,
+    logout_tokens: LogoutTokens,
     table: Table,
     people_with_sessions: Shared<Who>,
     terms: Shared<Terms>,
@@ -108,6 +110,7 @@ impl Authority {
             policy: parts.policy,
             rules: Rules::default(),
             blocks: Blocks::default(),
+            logout_tokens: LogoutTokens::default(),
             table: Table::default(),
             people_with_sessions: Shared::default(),
             terms: Shared::default(),
@@ -248,14 +251,14 @@ impl Authority {
         self.append(entry, None);
     }
 
-    /// The same for what gives way, when the room left is owed to the ends of others.
-    pub(crate) fn record_if_room(&self, entry: &Entry) {
+    /// The same for what gives way, when the room left is owed to the ends of others. The index, if it was recorded.
+    pub(crate) fn record_if_room(&self, entry: &Entry) -> Option<u64> {
         if self.room.has_surplus(entry.to_bytes().len()) {
-            self.record(entry);
-        } else {
-            self.room.give_way();
-            self.stats.gave_way.fetch_add(1, Relaxed);
+            return Some(self.append(entry, None));
         }
+        self.room.give_way();
+        self.stats.gave_way.fetch_add(1, Relaxed);
+        None
     }
 
     /// Records something, and what is to happen when it is on disk.
@@ -377,6 +380,10 @@ impl Authority {
 
     pub(crate) fn blocks(&self) -> &Blocks {
         &self.blocks
+    }
+
+    pub(crate) fn logout_tokens(&self) -> &LogoutTokens {
+        &self.logout_tokens
     }
 
     pub(crate) fn devices(&self) -> &Devices {

@@ -10,6 +10,7 @@ mod block;
 mod cut;
 mod ended;
 mod policy;
+mod provider_logout;
 mod started;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use block::BlockRecord;
 pub use cut::Cut;
 pub use ended::SessionEnded;
 pub use policy::PolicyRecord;
+pub use provider_logout::ProviderLogoutRecord;
 pub use started::SessionStarted;
 
 pub(crate) use ended::EndNote;
@@ -85,6 +87,8 @@ pub enum Entry {
     SubjectBlocked(BlockRecord),
     /// A subject may start sessions again.
     SubjectUnblocked(BlockRecord),
+    /// A provider said that somebody signed out there.
+    ProviderLogout(ProviderLogoutRecord),
     /// The wall clock stepped.
     ClockStepped {
         /// When, by our clock.
@@ -158,7 +162,7 @@ pub enum EntryError {
 
 impl Entry {
     /// Every word that `what` can be.
-    pub const WORDS: [&str; 17] = [
+    pub const WORDS: [&str; 18] = [
         "session_started",
         "session_ended",
         "cut",
@@ -169,6 +173,7 @@ impl Entry {
         "outcome_withheld",
         "subject_blocked",
         "subject_unblocked",
+        "provider_logout",
         "clock_stepped",
         "machine_suspended",
         "clock_fault",
@@ -207,6 +212,7 @@ impl Entry {
             | Entry::OutcomeWithheld { session, .. } => Some(session),
             Entry::SubjectBlocked(_)
             | Entry::SubjectUnblocked(_)
+            | Entry::ProviderLogout(_)
             | Entry::ClockStepped { .. }
             | Entry::MachineSuspended { .. }
             | Entry::ClockFault { .. }
@@ -226,6 +232,7 @@ impl Entry {
             Entry::Cut(cut) => cut.at,
             Entry::AuthenticationAdded(added) => added.at,
             Entry::SubjectBlocked(block) | Entry::SubjectUnblocked(block) => block.at,
+            Entry::ProviderLogout(logout) => logout.at,
             Entry::RefusedAfterEnd { at, .. }
             | Entry::CredentialPresented { at, .. }
             | Entry::LimitsLowered { at, .. }

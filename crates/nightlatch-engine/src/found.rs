@@ -6,9 +6,12 @@ use crate::{
     engine::Authority,
     entry::{AuthenticationAdded, BlockRecord, Entry, EntryError, SessionEnded, SessionStarted},
     kept::{AddedRecord, Kept, Names, SessionRecord},
+    provider_logout::{TokenName, Used},
     session::Terms,
 };
-use nightlatch_core::{CredentialHash, Generation, Register, RuleId, SessionId, Span, Time, Word};
+use nightlatch_core::{
+    CredentialHash, Generation, ProviderSession, Register, RuleId, SessionId, Span, Time, Word,
+};
 use nightlatch_store::Pseudonym;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -26,6 +29,8 @@ pub(crate) struct Found<'a> {
     places: HashMap<SessionId, usize>,
     /// The last change of each subject's block, and its entry's index.
     pub(crate) blocks: BTreeMap<String, (u64, Option<BlockRecord>)>,
+    /// Logout tokens that were used.
+    pub(crate) logout_tokens: Vec<Used>,
     /// Every session that a lease belongs to.
     parents: HashSet<SessionId>,
     pub(crate) latest: Time,
@@ -39,6 +44,7 @@ pub(crate) struct Known {
     pub(crate) started: Time,
     pub(crate) parent: Option<SessionId>,
     pub(crate) continues: Option<SessionId>,
+    pub(crate) provider_session: Option<ProviderSession>,
     pub(crate) slot: u32,
     pub(crate) idle: Register,
     pub(crate) hard_end: Register,
@@ -72,6 +78,7 @@ impl<'a> Found<'a> {
             known: Vec::new(),
             places: HashMap::new(),
             blocks: BTreeMap::new(),
+            logout_tokens: Vec::new(),
             parents: HashSet::new(),
             latest: Time::ZERO,
         }
@@ -97,6 +104,15 @@ impl<'a> Found<'a> {
                 Kept::Session(session) => self.take_record(&session, &rules, &terms)?,
                 Kept::Block { entry, block } => self.take_block(entry, BlockRecord::from_text(&block)?),
                 Kept::Added(record) => self.take_added_record(&record),
+                Kept::AtProvider { session, provider_session } => {
+                    if let Some(known) = self.of(SessionId(session)) {
+                        known.provider_session = Some(ProviderSession(provider_session));
+                    }
+                }
+                Kept::LogoutToken { token, good_until, entry } => {
+                    let token = TokenName(token);
+                    self.logout_tokens.push(Used { token, good_until: Time::from_millis(good_until), entry });
+                }
                 Kept::Names(_) => return Err(EntryError::Field("names")),
             }
         }
@@ -123,6 +139,7 @@ impl<'a> Found<'a> {
             started: Time::from_millis(record.started),
             parent: record.parent.map(SessionId),
             continues: record.continues.map(SessionId),
+            provider_session: None,
             slot: self.place(record.slot)?,
             idle: Register::idle(idle.span(), rule(idle)?),
             hard_end: Register::hard_end(hard_end.time(), rule(hard_end)?),
@@ -167,6 +184,10 @@ impl<'a> Found<'a> {
                 }
             }
             Entry::SubjectBlocked(block) => self.block(index, block),
+            Entry::ProviderLogout(logout) => {
+                let good_until = Time::from_millis(logout.good_until);
+                self.logout_tokens.push(Used { token: logout.token()?, good_until, entry: index });
+            }
             Entry::SubjectUnblocked(lifted) => self.change_block(&lifted.subject, index, None),
             Entry::Cut(_)
             | Entry::OutcomeWithheld { .. }
@@ -190,10 +211,8 @@ impl<'a> Found<'a> {
             credential: CredentialHash(record.credential),
             presented: record.presented.map(|(entry, at)| (entry, Time::from_millis(at))),
         };
-        if let Some(known) =
-            self.places.get(&SessionId(record.session)).and_then(|at| self.known.get_mut(*at))
-        {
-            known.1.added.push(added);
+        if let Some(known) = self.of(SessionId(record.session)) {
+            known.added.push(added);
         }
     }
 
@@ -232,6 +251,7 @@ impl<'a> Found<'a> {
             started: Time::from_millis(start.started),
             parent: start.parent()?,
             continues: start.continues()?,
+            provider_session: start.provider_session()?,
             slot: self.place(start.slot)?,
             idle: Register::idle(Span::from_millis(start.idle_ms), self.rule(&start.idle_rule)),
             hard_end: Register::hard_end(hard_end, self.rule(&start.hard_end_rule)),
@@ -294,7 +314,11 @@ impl<'a> Found<'a> {
     }
 
     fn named(&mut self, name: &str) -> Option<&mut Known> {
-        let place = *self.places.get(&name.parse().ok()?)?;
+        self.of(name.parse().ok()?)
+    }
+
+    fn of(&mut self, id: SessionId) -> Option<&mut Known> {
+        let place = *self.places.get(&id)?;
         self.known.get_mut(place).map(|(_, known)| known)
     }
 

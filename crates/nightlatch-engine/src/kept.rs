@@ -29,6 +29,22 @@ pub(crate) enum Kept {
     Names(Names),
     /// What the session before it got since it started.
     Added(Box<AddedRecord>),
+    /// The session before it began with one at its provider.
+    AtProvider {
+        /// The session.
+        session: [u8; 16],
+        /// The one at its provider, by pseudonym.
+        provider_session: [u8; 16],
+    },
+    /// A logout token that was used.
+    LogoutToken {
+        /// Which, by pseudonym.
+        token: [u8; 16],
+        /// Until when it could be used again.
+        good_until: u64,
+        /// The index of its entry.
+        entry: u64,
+    },
 }
 
 /// A session: its facts, its limits as they stand, and its word.
@@ -172,18 +188,27 @@ impl Authority {
         let seen = Rc::clone(&met);
         let sessions = self.every_session().flat_map(move |session| {
             let terms = seen.borrow_mut().number(&session.facts.terms);
+            let id = session.facts.id.0;
             let record = Kept::Session(Box::new(SessionRecord::of(&session, terms, size)));
+            let provider_session = session.provider_session();
+            let at_provider =
+                provider_session.map(|name| Kept::AtProvider { session: id, provider_session: name.0 });
             // Looked at after the session: what is added meanwhile has its entry behind those that are covered.
             let added = session.added().map(AddedSet::all).unwrap_or_default();
             let added = added.into_iter().filter(move |added| added.entry < size);
             let added =
                 added.map(move |added| Kept::Added(Box::new(AddedRecord::of(&session, &added, size))));
-            iter::once(record).chain(added)
+            iter::once(record).chain(at_provider).chain(added)
         });
         let names = iter::once_with(move || {
             let terms = met.borrow().terms.iter().map(|terms| TermsRecord::of(terms)).collect();
             Kept::Names(Names { rules: self.rules().names(), terms })
         });
-        blocks.chain(sessions).chain(names)
+        let tokens = self.logout_tokens().as_of(size).into_iter().map(|used| Kept::LogoutToken {
+            token: used.token.0,
+            good_until: used.good_until.as_millis(),
+            entry: used.entry,
+        });
+        blocks.chain(sessions).chain(tokens).chain(names)
     }
 }

@@ -11,7 +11,7 @@
 //! | a session begins | `start` |
 //! | a request is let through | `check`, `permit`, `cell` |
 //! | a deadline comes while nobody asks | `deadlines`, `wheel` |
-//! | a session ends | `end`, `limits`, `block`, `of_subject` |
+//! | a session ends | `end`, `limits`, `block`, `of_subject`, `provider_logout` |
 //! | it gets an authentication and a credential | `step_up`, `added` |
 //! | it is on the record | `entry`, `journal` |
 //! | it survives a restart | `slots`, `upkeep`, `open`, `found`, `recover`, `restore` |
@@ -38,6 +38,7 @@ mod node;
 mod of_subject;
 mod open;
 mod permit;
+mod provider_logout;
 mod reasons;
 mod recover;
 mod restore;
@@ -65,13 +66,15 @@ pub use clock::{Clock, ClockFault, ClockStep};
 pub use end::EndOrder;
 pub use engine::{Authority, Engine};
 pub use entry::{
-    AuthenticationAdded, BlockRecord, Cut, Entry, EntryError, PolicyRecord, SessionEnded, SessionStarted,
+    AuthenticationAdded, BlockRecord, Cut, Entry, EntryError, PolicyRecord, ProviderLogoutRecord,
+    SessionEnded, SessionStarted,
 };
 pub use health::{Fault, Health, Part, Stops};
 pub use limits::Lower;
 pub use nightlatch_store::{DEVICE_WORDS_BYTES, Device, KeyError};
 pub use open::{OpenError, Recovery};
 pub use permit::{CutNote, Permit};
+pub use provider_logout::{ProviderLogout, Replayed, TokenName};
 pub use reasons::reasons;
 pub use run::Running;
 pub use secret::{NoRandomness, PREFIX, Token, hash};

@@ -62,6 +62,7 @@ impl Authority {
                 self.blocks().take_up(block.block(*entry));
             }
         }
+        self.logout_tokens().take_up(&found.logout_tokens, now);
         let (mut parents, mut people) = (HashMap::new(), HashMap::new());
         let ordered = found.parents_first();
         let mut sessions = Vec::with_capacity(ordered.len());
@@ -196,7 +197,7 @@ fn rebuild(id: SessionId, known: &Known, who: Arc<Who>, parent: Option<Arc<Sessi
         terms: Arc::clone(&known.terms),
         started: known.started,
     };
-    let kin = Kin { parent, continues: known.continues };
+    let kin = Kin { parent, continues: known.continues, provider_session: known.provider_session };
     let session = Session::new(facts, Cell::new(known.word, known.idle, known.hard_end), known.slot, kin);
     if let Some(at) = known.ended_at {
         session.note_end(at);

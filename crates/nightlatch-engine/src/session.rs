@@ -10,7 +10,8 @@ use crate::{
     slots::Slot,
 };
 use nightlatch_core::{
-    Activity, CredentialHash, Deadline, EndReason, Kind, Register, SessionId, Span, Subject, Time, deadline,
+    Activity, CredentialHash, Deadline, EndReason, Kind, ProviderSession, Register, SessionId, Span, Subject,
+    Time, deadline,
 };
 use nightlatch_store::Pseudonym;
 use std::{
@@ -95,6 +96,8 @@ pub(crate) struct Kin {
     pub(crate) parent: Option<Arc<Session>>,
     /// The session that this one continues after an end.
     pub(crate) continues: Option<SessionId>,
+    /// The session at the provider that it began with.
+    pub(crate) provider_session: Option<ProviderSession>,
 }
 
 /// What few sessions need.
@@ -133,7 +136,7 @@ impl Session {
     /// A session in the slot that the cell's word was made for.
     pub(crate) fn new(facts: Facts, cell: Cell, slot: u32, kin: Kin) -> Session {
         let aside = OnceLock::new();
-        if kin.parent.is_some() || kin.continues.is_some() {
+        if kin.parent.is_some() || kin.continues.is_some() || kin.provider_session.is_some() {
             let signal = kin.parent.as_ref().map_or_else(Arc::default, |parent| Arc::clone(parent.signal()));
             aside.get_or_init(|| Box::new(Aside { kin, signal, ..Aside::default() }));
         }
@@ -278,6 +281,12 @@ impl Session {
     #[must_use]
     pub fn continues(&self) -> Option<SessionId> {
         self.aside.get()?.kin.continues
+    }
+
+    /// The session at the provider that it began with, if the provider named one.
+    #[must_use]
+    pub fn provider_session(&self) -> Option<ProviderSession> {
+        self.aside.get()?.kin.provider_session
     }
 
     /// Whether its end may be told: it is on disk, or would be found again from the numbers.
@@ -437,5 +446,11 @@ mod tests {
     fn a_million_of_them_fit_in_160_megabytes() {
         // What is in front of it are the counts of an `Arc`.
         assert!(size_of::<Session>() + 2 * size_of::<usize>() <= 160);
+    }
+
+    /// The price of a session that began with one at its provider, beside 32 bytes in the index of those.
+    #[test]
+    fn what_few_need_takes_144_bytes_at_most() {
+        assert!(size_of::<Aside>() <= 144, "{}", size_of::<Aside>());
     }
 }

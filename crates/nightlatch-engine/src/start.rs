@@ -8,7 +8,7 @@ use crate::{
     secret::{self, NoRandomness, Token},
     session::{Facts, Kin, Session, Terms},
 };
-use nightlatch_core::{Activity, Kind, Register, SessionId, Span, Subject, Time, Word};
+use nightlatch_core::{Activity, Kind, ProviderSession, Register, SessionId, Span, Subject, Time, Word};
 use nightlatch_ledger::PAYLOAD_BYTES_MAX;
 use nightlatch_store::PseudonymError;
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -30,6 +30,8 @@ pub struct Start {
     pub authenticated: Option<Time>,
     /// The session it continues after an end.
     pub continues: Option<SessionId>,
+    /// The session at the provider that it began with, if the provider named one.
+    pub provider_session: Option<ProviderSession>,
     /// Makes it a lease: it cannot outlive this session.
     pub parent: Option<SessionId>,
     /// Limits of its own, for what is lower than the policy's.
@@ -147,7 +149,7 @@ impl Authority {
             started: authenticated.min(now),
         };
         let cell = Cell::new(Word::live(slot.generation, now), idle, hard_end);
-        let kin = Kin { parent, continues: start.continues };
+        let kin = Kin { parent, continues: start.continues, provider_session: start.provider_session };
         let session = Arc::new(Session::new(facts, cell, slot.index, kin));
         let entry = SessionStarted::of(&session, start.cause, now, &|rule| self.rules().name(rule));
         let entry = Entry::SessionStarted(Box::new(entry));

@@ -12,7 +12,7 @@ use crate::{
     session::{Session, Who},
 };
 use credentials::Credentials;
-use nightlatch_core::{CredentialHash, SessionId, Subject};
+use nightlatch_core::{CredentialHash, ProviderSession, SessionId, Subject};
 use std::{
     borrow::Borrow,
     cmp::Ordering,
@@ -36,6 +36,8 @@ struct Indexes {
     by_id: BTreeSet<ById>,
     /// The sessions of each subject in the order of ids. Few have many, so this is a row and not a tree.
     by_subject: HashMap<BySubject, Vec<Arc<Session>>>,
+    /// The sessions that began with one at their provider. Those that did not take no place.
+    by_provider_session: BTreeSet<(ProviderSession, SessionId)>,
 }
 
 impl Indexes {
@@ -84,6 +86,7 @@ impl Table {
         let mut indexes = self.indexes();
         indexes.by_id.insert(ById(Arc::clone(session)));
         indexes.add_to_subject(session);
+        indexes.by_provider_session.extend(at_provider(session));
         self.by_credential.insert(session);
     }
 
@@ -99,6 +102,8 @@ impl Table {
             let mut indexes = self.indexes();
             indexes.by_id = sessions.iter().map(|session| ById(Arc::clone(session))).collect();
             indexes.fill_subjects(sessions);
+            indexes.by_provider_session =
+                sessions.iter().filter_map(|session| at_provider(session)).collect();
         });
     }
 
@@ -110,6 +115,9 @@ impl Table {
             self.added.get().iter().for_each(|known| known.remove(&added.credential));
         }
         indexes.by_id.remove(&session.facts.id);
+        if let Some(place) = at_provider(session) {
+            indexes.by_provider_session.remove(&place);
+        }
         let subject = &session.facts.who.subject;
         if let Some(of_subject) = indexes.by_subject.get_mut(subject) {
             if let Ok(place) = of_subject.binary_search_by_key(&session.facts.id, |other| other.facts.id) {
@@ -123,6 +131,14 @@ impl Table {
 
     pub(crate) fn by_id(&self, id: SessionId) -> Option<Arc<Session>> {
         self.indexes().by_id.get(&id).map(ById::session)
+    }
+
+    /// The sessions that began with this one at their provider.
+    pub(crate) fn of_provider_session(&self, name: ProviderSession) -> Vec<Arc<Session>> {
+        let all = (name, SessionId([0; 16]))..=(name, SessionId([u8::MAX; 16]));
+        let indexes = self.indexes();
+        let ids = indexes.by_provider_session.range(all);
+        ids.filter_map(|(_, id)| indexes.by_id.get(id).map(ById::session)).collect()
     }
 
     pub(crate) fn of_subject(&self, subject: &Subject) -> Vec<Arc<Session>> {
@@ -140,6 +156,11 @@ impl Table {
         // A panic of another thread leaves sets that are whole: each is changed by single inserts and removes.
         self.indexes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where a session stands among those of its session at the provider.
+fn at_provider(session: &Session) -> Option<(ProviderSession, SessionId)> {
+    Some((session.provider_session()?, session.facts.id))
 }
 
 /// A session in the place of its id.

@@ -125,6 +125,7 @@ fn request(parent: Option<SessionId>, idle: u64) -> Start {
         acr: None,
         authenticated: None,
         continues: None,
+        provider_session: None,
         parent,
         tighter: Tighter { idle: Some(Span::from_millis(idle)), absolute: None },
         cause: "test",

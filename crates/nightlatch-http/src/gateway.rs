@@ -8,6 +8,7 @@ use crate::{
     failures::{CutOff, CutOffs, Failure, Seldom},
     forward::client::{ClientView, TrustedProxies},
     limits::Limits,
+    own::{LogoutToken, LogoutTokens},
     path::CanonicalPath,
     route::{Reading, RoutePattern, RouteRequest, RouteSet},
     seat::Shares,
@@ -137,6 +138,7 @@ pub struct Gateway {
     pub(crate) shares: Arc<Shares>,
     pub(crate) drain: Drain,
     pub(crate) cut_offs: CutOffs,
+    pub(crate) logout_tokens: LogoutTokens,
     /// Said of connections that do not say whose they are.
     pub(crate) strangers: Mutex<Seldom>,
     pub(crate) afterwards: Afterwards,
@@ -193,6 +195,7 @@ impl Gateway {
             shares: Arc::new(Shares::new(settings.limits.connections_per_address)),
             drain: Drain::new(settings.limits.drain_within),
             cut_offs: CutOffs::default(),
+            logout_tokens: LogoutTokens::default(),
             strangers: Mutex::default(),
             afterwards: Afterwards::default(),
             apps,
@@ -211,6 +214,12 @@ impl Gateway {
     #[must_use]
     pub fn cut_off(&self, limit: CutOff) -> u64 {
         self.cut_offs.so_far(limit)
+    }
+
+    /// How many logout tokens came to this since the gateway was made.
+    #[must_use]
+    pub fn logout_tokens(&self, what: LogoutToken) -> u64 {
+        self.logout_tokens.so_far(what)
     }
 
     /// The application a request is for.

@@ -71,7 +71,8 @@ pub use door::{Door, Listener};
 pub use failures::{CutOff, Failure};
 pub use gateway::{AppSettings, DemoUser, Gateway, GatewayError, OWN_PREFIX, SensitiveRoute, Settings};
 pub use limits::{Http2, Limits};
-pub use sign_in::{Begun, Finished, Identified, Pending, Provider, SignIn, SignInFailure};
+pub use own::LogoutToken;
+pub use sign_in::{Begun, Finished, Identified, LogoutFailure, Pending, Provider, SignIn, SignInFailure};
 pub use socket::Socket;
 pub use upstream::Protocol;
 

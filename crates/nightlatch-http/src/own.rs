@@ -1,9 +1,10 @@
 //! The gateway's own routes, below `/_nightlatch/`: sign-in (at a provider: `provider`), sign-out, how the session is, real input, and where else
-//! somebody is signed in (`sessions`).
+//! somebody is signed in (`sessions`). To a provider, where it says that somebody signed out there (`backchannel`).
 //!
 //! Unsafe ones need an exact `Origin`, so that no foreign page can sign somebody out or keep a session alive. Asking how the session is
 //! never counts as activity; the answer holds durations and no instants, because the browser's clock is not ours.
 
+mod backchannel;
 mod provider;
 mod sessions;
 mod start;
@@ -31,6 +32,8 @@ use serde_json::json;
 use start::Who;
 use std::{borrow::Cow, sync::Arc};
 
+pub use backchannel::LogoutToken;
+pub(crate) use backchannel::LogoutTokens;
 pub(crate) use sessions::HERE as MY_SESSIONS;
 
 /// Who vouches for the users of the demonstration sign-in.
@@ -44,6 +47,7 @@ impl Gateway {
         let answers = match route.as_str() {
             "login" if self.demo_users.is_empty() => "GET, HEAD",
             _ if self.sign_in.is_some() && is_callback(&route) => "GET",
+            "backchannel-logout" if self.sign_in.is_some() => "POST",
             "login" => "GET, HEAD, POST",
             "logout" | "activity" => "POST",
             "session" => "GET, HEAD",
@@ -58,6 +62,10 @@ impl Gateway {
             let mut answer = self.refuse(&read.asker, &NOT_ALLOWED);
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static(answers));
             return read_off_request(request, answer).await;
+        }
+        // A provider is no page and brings no credential: its word is signed.
+        if let ("backchannel-logout", Some(at)) = (route.as_str(), &self.sign_in) {
+            return self.provider_signed_out(Arc::clone(at), request.into_body()).await;
         }
         if !method.is_safe() && !self.origin_is_ours(request.headers(), &read) {
             return read_off_request(request, self.refuse(&read.asker, &FOREIGN_ORIGIN)).await;
@@ -156,6 +164,7 @@ impl Gateway {
             groups: user.groups.clone(),
             authenticated: None,
             acr: None,
+            provider_session: None,
             cause: "demo_sign_in",
         };
         self.start_for(who, &head.headers, &read, &form.return_to).await

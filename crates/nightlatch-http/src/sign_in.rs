@@ -3,11 +3,12 @@
 //! The gateway knows of cookies, pages and sessions and nothing of protocols; the other side knows of a protocol and nothing of those. So
 //! either can be changed, and tested, without the other.
 
-use nightlatch_core::{Subject, Time};
+use nightlatch_core::{ProviderSession, Subject, Time};
+use nightlatch_engine::ProviderLogout;
 use std::{fmt, future::Future, pin::Pin};
 
 /// An answer that may have to be waited for.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, SignInFailure>> + Send + 'a>>;
+pub type Pending<'a, T, E = SignInFailure> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
 /// Signs people in, at one of several providers.
 pub trait SignIn: fmt::Debug + Send + Sync {
@@ -32,6 +33,13 @@ pub trait SignIn: fmt::Debug + Send + Sync {
         kept: Option<&'a str>,
         now: &'a (dyn Fn() -> Time + Sync),
     ) -> Pending<'a, Finished>;
+
+    /// What a provider says in the form that it posts when somebody signed out there.
+    fn signed_out<'a>(
+        &'a self,
+        form: &'a str,
+        now: &'a (dyn Fn() -> Time + Sync),
+    ) -> Pending<'a, ProviderLogout, LogoutFailure>;
 }
 
 /// A provider that people can choose.
@@ -76,8 +84,19 @@ pub struct Identified {
     pub authenticated: Time,
     /// How, in the provider's words.
     pub acr: Option<String>,
+    /// Their session at the provider, if it names one.
+    pub provider_session: Option<ProviderSession>,
     /// The place that was handed in at the beginning, unchanged.
     pub return_to: String,
+}
+
+/// Why a provider's word that somebody signed out is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogoutFailure {
+    /// It is not believed.
+    NotBelieved,
+    /// The provider's keys are not to be had, so that nobody can say.
+    Unreachable,
 }
 
 /// Why nobody signed in, as far as a person is told. The rest is for the log of whoever signs people in.

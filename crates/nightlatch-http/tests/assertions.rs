@@ -121,6 +121,7 @@ async fn it_says_who_it_is_for_one_application() {
         acr: Some("urn:mfa".into()),
         authenticated: Some(nightlatch_core::Time::from_millis((BEGIN - 100) * 1_000)),
         continues: None,
+        provider_session: None,
         parent: None,
         tighter: Tighter::default(),
         cause: "test",

@@ -41,6 +41,7 @@ async fn signed_in_long_ago(site: &Site) -> Token {
         acr: None,
         authenticated: Some(site.engine().clock().now().minus(Span::from_secs(600))),
         continues: None,
+        provider_session: None,
         parent: None,
         tighter: Tighter::default(),
         cause: "test",

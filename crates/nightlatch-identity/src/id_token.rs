@@ -110,7 +110,7 @@ struct Raw {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Audience {
+pub(crate) enum Audience {
     One(String),
     Many(Vec<String>),
 }
@@ -157,12 +157,12 @@ pub fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>) -> Result<Cla
     Ok(Claims { subject: raw.sub, authenticated: authenticated.min(expected.now), acr: raw.acr, all })
 }
 
-fn form(what: &'static str) -> IdTokenError {
+pub(crate) fn form(what: &'static str) -> IdTokenError {
     IdTokenError::Form(what)
 }
 
 /// What a token says, once its signature is verified.
-fn signed_claims(
+pub(crate) fn signed_claims(
     token: &str,
     keys: &KeySet,
     algorithms: &[Algorithm],
@@ -189,20 +189,30 @@ fn signed_claims(
     })
 }
 
+impl Audience {
+    /// Whether this client is among them.
+    pub(crate) fn names(&self, client_id: &str) -> bool {
+        match self {
+            Audience::One(one) => one == client_id,
+            Audience::Many(many) => many.iter().any(|one| one == client_id),
+        }
+    }
+}
+
 /// Whether the token is for this client, and for others only if it says that it was this one that asked.
 fn is_for(raw: &Raw, client_id: &str) -> bool {
-    let (names_us, alone) = match &raw.aud {
-        Audience::One(one) => (one == client_id, true),
-        Audience::Many(many) => (many.iter().any(|one| one == client_id), many.len() == 1),
+    let alone = match &raw.aud {
+        Audience::One(_) => true,
+        Audience::Many(many) => many.len() == 1,
     };
-    names_us && raw.azp.as_deref().map_or(alone, |party| party == client_id)
+    raw.aud.names(client_id) && raw.azp.as_deref().map_or(alone, |party| party == client_id)
 }
 
 /// A `NumericDate` (RFC 7519 section 2), which may have a fraction. Saturates: nothing before 1970, nothing after 2109.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from a float saturates")]
-fn time(seconds: f64) -> Time {
+pub(crate) fn time(seconds: f64) -> Time {
     Time::from_millis((seconds * 1_000.0) as u64)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

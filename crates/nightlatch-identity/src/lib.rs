@@ -11,6 +11,7 @@
 //! | what it asks for is handed over, where the provider takes it | `push`, `client` |
 //! | the browser comes back with a code, the code becomes a token | `callback`, `redeem` |
 //! | the token is believed, or not | [`id_token`] |
+//! | the provider says that somebody signed out there | [`logout_token`], `names` |
 //! | asking the provider, within bounds | [`outbound`] |
 //!
 //! # Where what is not there yet belongs
@@ -33,7 +34,9 @@ mod flow;
 pub mod id_token;
 mod keys;
 mod known;
+pub mod logout_token;
 mod metadata;
+mod names;
 pub mod outbound;
 mod party;
 mod provider;
@@ -46,7 +49,11 @@ pub use flow::{FLOW_LIFE, FlowError};
 pub use id_token::IdTokenError;
 pub use keys::KeySet;
 pub use known::UnreachableError;
+pub use logout_token::LogoutTokenError;
 pub use metadata::MetadataError;
+pub use names::Names;
 pub use outbound::OutboundError;
-pub use party::{Begun, Finished, Identified, NoRandomness, RelyingParty, SignInError};
+pub use party::{
+    Begun, Finished, Identified, LogoutError, NoRandomness, RelyingParty, SignInError, SignedOut,
+};
 pub use provider::{ClientAuthentication, ClientSecret, ProviderSettings};

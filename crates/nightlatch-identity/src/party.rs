@@ -6,12 +6,14 @@ use crate::{
     flow::{FLOW_LIFE, Flow, FlowError, Flows, challenge, state_of},
     id_token::{self, Claims, Expected, IdTokenError},
     known::{Known, Memory, UnreachableError},
+    logout_token::{self, LogoutTokenError},
+    names::Names,
     provider::ProviderSettings,
     push::push,
     redeem::{self, Code},
-    url::with_query,
+    url::{field, with_query},
 };
-use nightlatch_core::{Subject, Time};
+use nightlatch_core::{ProviderSession, Subject, Time};
 use serde_json::Value;
 use std::{fmt, sync::Arc};
 use tokio::sync::Semaphore;
@@ -26,6 +28,7 @@ pub struct RelyingParty {
     providers: Vec<(ProviderSettings, Memory)>,
     flows: Flows,
     redeeming: Semaphore,
+    names: Names,
 }
 
 /// The operating system gave no random bytes.
@@ -55,6 +58,8 @@ pub struct Identified {
     pub authenticated: Time,
     /// How, in the provider's words.
     pub acr: Option<String>,
+    /// Their session at the provider, if it names one.
+    pub provider_session: Option<ProviderSession>,
     /// Where they want to go; to be judged by whoever follows it.
     pub return_to: String,
 }
@@ -66,6 +71,35 @@ pub enum Finished {
     Identified(Identified),
     /// The authentication was too old, and the provider is asked once more.
     Again(Begun),
+}
+
+/// What a provider says in a logout token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedOut {
+    /// Which provider.
+    pub issuer: String,
+    /// Its name for whoever signed out, if it says so.
+    pub subject: Option<String>,
+    /// Out of which session there, if it says so. One of the two it does say.
+    pub provider_session: Option<ProviderSession>,
+    /// The token's name.
+    pub token: [u8; 16],
+    /// Until when it could be used again.
+    pub good_until: Time,
+}
+
+/// Why a logout token is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogoutError {
+    /// There is none, or more than one.
+    #[error("there is not exactly one `logout_token` in the form")]
+    NoToken,
+    /// It is not good.
+    #[error("the logout token is not believed: {0}")]
+    NotBelieved(#[from] LogoutTokenError),
+    /// The provider's keys are not to be had, so that nobody can say.
+    #[error(transparent)]
+    Unreachable(#[from] UnreachableError),
 }
 
 /// Why nobody signed in.
@@ -120,11 +154,12 @@ impl RelyingParty {
     ///
     /// # Errors
     /// If there is nothing random to be had.
-    pub fn new(providers: Vec<ProviderSettings>) -> Result<RelyingParty, NoRandomness> {
+    pub fn new(providers: Vec<ProviderSettings>, names: Names) -> Result<RelyingParty, NoRandomness> {
         Ok(RelyingParty {
             providers: providers.into_iter().map(|settings| (settings, Memory::default())).collect(),
             flows: Flows::new().map_err(|_| NoRandomness)?,
             redeeming: Semaphore::new(REDEEMED_AT_ONCE),
+            names,
         })
     }
 
@@ -194,7 +229,7 @@ impl RelyingParty {
         let token = token.map_err(SignInError::Redeem)?;
         turn.taken(now());
         match self.believe(settings, memory, &known, &flow, &token, &now).await {
-            Ok(claims) => Ok(Finished::Identified(identified(settings, flow, claims)?)),
+            Ok(claims) => Ok(Finished::Identified(self.identified(settings, flow, claims)?)),
             Err(SignInError::NotBelieved(IdTokenError::Stale)) if flow.stale_before < STALE_MOST => {
                 let again = Flow {
                     id: Flows::name().map_err(|_| NoRandomness)?,
@@ -244,6 +279,60 @@ impl RelyingParty {
         }
     }
 
+    /// Whether what a provider sent as a logout token says that somebody signed out there. Whether it was used before is not known here.
+    ///
+    /// # Errors
+    /// See [`LogoutError`]: whatever it is, nobody is signed out.
+    pub async fn signed_out(&self, form: &str, now: impl Fn() -> Time) -> Result<SignedOut, LogoutError> {
+        let token = field(form, "logout_token").ok().flatten().ok_or(LogoutError::NoToken)?;
+        let issuer = logout_token::issuer(&token)?;
+        let named = self.providers.iter().find(|(settings, _)| settings.issuer == issuer);
+        let (settings, memory) = named.ok_or(LogoutTokenError::Jwt(IdTokenError::Issuer))?;
+        let verify = |known: &Known| {
+            let expected = logout_token::Expected {
+                issuer: &settings.issuer,
+                client_id: &settings.client_id,
+                algorithms: &known.metadata.algorithms,
+                now: now(),
+            };
+            logout_token::verify(&token, &known.keys, &expected)
+        };
+        let known = memory.get(settings, now()).await?;
+        let claims = match verify(&known) {
+            // Perhaps it has a new one since.
+            Err(LogoutTokenError::Jwt(IdTokenError::UnknownKey)) => {
+                let renewed = memory.renewed(settings, &known, now()).await?;
+                verify(&renewed)?
+            }
+            verified => verified?,
+        };
+        Ok(SignedOut {
+            subject: claims.sub,
+            provider_session: claims.sid.map(|sid| self.names.session(&issuer, &sid)),
+            token: self.names.token(&issuer, &claims.jti),
+            good_until: claims.good_until,
+            issuer,
+        })
+    }
+
+    fn identified(
+        &self,
+        settings: &ProviderSettings,
+        flow: Flow,
+        claims: Claims,
+    ) -> Result<Identified, SignInError> {
+        let groups = settings.groups_claim.as_deref().map(|claim| groups(&claims, claim)).transpose()?;
+        let sid = claims.all.get("sid").and_then(Value::as_str);
+        Ok(Identified {
+            provider_session: sid.map(|sid| self.names.session(&settings.issuer, sid)),
+            subject: Subject { provider: settings.issuer.clone(), name: claims.subject },
+            groups: groups.unwrap_or_default(),
+            authenticated: claims.authenticated,
+            acr: claims.acr,
+            return_to: flow.return_to,
+        })
+    }
+
     /// Where the browser goes to authenticate, and what it keeps.
     async fn ask(
         &self,
@@ -286,17 +375,6 @@ impl RelyingParty {
         let found = self.providers.iter().find(|(settings, _)| settings.name == name);
         found.map(|(settings, memory)| (settings, memory)).ok_or(SignInError::NoSuchProvider)
     }
-}
-
-fn identified(settings: &ProviderSettings, flow: Flow, claims: Claims) -> Result<Identified, SignInError> {
-    let groups = settings.groups_claim.as_deref().map(|claim| groups(&claims, claim)).transpose()?;
-    Ok(Identified {
-        subject: Subject { provider: settings.issuer.clone(), name: claims.subject },
-        groups: groups.unwrap_or_default(),
-        authenticated: claims.authenticated,
-        acr: claims.acr,
-        return_to: flow.return_to,
-    })
 }
 
 /// The groups, all of them or none at all: a claim that is missing or points elsewhere (as Entra ID's does above 200) must not pass for

@@ -13,10 +13,11 @@ use crate::{
     tls::{self, AuthoritiesError},
 };
 use nightlatch_core::{Span, Time};
-use nightlatch_http::{Begun, Finished, Identified, Pending, Provider, SignIn, SignInFailure};
+use nightlatch_engine::{ProviderLogout, TokenName};
+use nightlatch_http::{Begun, Finished, Identified, LogoutFailure, Pending, Provider, SignIn, SignInFailure};
 use nightlatch_identity::{
-    self as identity, ClientAuthentication, ClientSecret, FlowError, IdTokenError, NoRandomness, PostError,
-    ProviderSettings, RelyingParty, SignInError,
+    self as identity, ClientAuthentication, ClientSecret, FlowError, IdTokenError, LogoutError, Names,
+    NoRandomness, PostError, ProviderSettings, RelyingParty, SignInError,
 };
 use std::{path::PathBuf, sync::Arc};
 
@@ -111,11 +112,11 @@ pub(crate) struct AtProviders {
 
 impl AtProviders {
     /// With these providers.
-    pub(crate) fn new(settings: Vec<ProviderSettings>) -> Result<AtProviders, NoRandomness> {
+    pub(crate) fn new(settings: Vec<ProviderSettings>, names: Names) -> Result<AtProviders, NoRandomness> {
         let choice =
             |one: &ProviderSettings| Provider { name: one.name.clone(), display: one.display.clone() };
         let choices = settings.iter().map(choice).collect();
-        Ok(AtProviders { party: RelyingParty::new(settings)?, choices })
+        Ok(AtProviders { party: RelyingParty::new(settings, names)?, choices })
     }
 }
 
@@ -153,9 +154,34 @@ impl SignIn for AtProviders {
                     groups: who.groups,
                     authenticated: who.authenticated,
                     acr: who.acr,
+                    provider_session: who.provider_session,
                     return_to: who.return_to,
                 }),
                 identity::Finished::Again(begun) => Finished::Again(under_way(begun)),
+            })
+        })
+    }
+
+    fn signed_out<'a>(
+        &'a self,
+        form: &'a str,
+        now: &'a (dyn Fn() -> Time + Sync),
+    ) -> Pending<'a, ProviderLogout, LogoutFailure> {
+        Box::pin(async move {
+            let said = self.party.signed_out(form, now).await.map_err(|error| {
+                // Anybody can bring either about.
+                tracing::debug!(%error, "nobody was signed out by a provider");
+                match error {
+                    LogoutError::Unreachable(_) => LogoutFailure::Unreachable,
+                    LogoutError::NoToken | LogoutError::NotBelieved(_) => LogoutFailure::NotBelieved,
+                }
+            })?;
+            Ok(ProviderLogout {
+                provider: said.issuer,
+                subject: said.subject,
+                provider_session: said.provider_session,
+                token: TokenName(said.token),
+                good_until: said.good_until,
             })
         })
     }

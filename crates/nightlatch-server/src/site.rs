@@ -30,7 +30,7 @@ use nightlatch_http::{
     AppSettings, DemoUser, Door, Gateway, GatewayError, Listener, SensitiveRoute, Settings, SignIn,
     route as gateway_route,
 };
-use nightlatch_identity::NoRandomness;
+use nightlatch_identity::{Names, NoRandomness};
 use nightlatch_store::KeyError;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -244,7 +244,10 @@ fn settings(config: &Config, engine: &Engine) -> Result<Settings, SiteError> {
     let providers = sign_in::providers(config).map_err(SiteError::Providers)?;
     let sign_in = match providers.is_empty() {
         true => None,
-        false => Some(Arc::new(AtProviders::new(providers)?) as Arc<dyn SignIn>),
+        false => {
+            Some(Arc::new(AtProviders::new(providers, Names::new(engine.key("provider-names")?.bytes()))?)
+                as Arc<dyn SignIn>)
+        }
     };
     Ok(Settings {
         apps,

@@ -235,6 +235,7 @@ impl World {
             acr: None,
             authenticated: Some(Time::from_millis(started)),
             continues: None,
+            provider_session: None,
             parent: parent.map(|parent| self.names[parent].0),
             tighter: Tighter {
                 idle: Some(Span::from_millis(idle)),

@@ -25,10 +25,11 @@ async function signingKey(kid) {
  * @param {"client_secret_basic" | "client_secret_post"} [options.authentication]
  * @param {string} [options.name] how the gateway calls it
  * @param {boolean} [options.nameless] it does not promise to name itself in its answers (RFC 9207)
+ * @param {string} [options.backchannel] where it says that somebody signed out
  * @param {boolean} [options.pushed] whether requests have to be handed over before the browser comes (RFC 9126)
  * @param {{ca: string, cert: string, key: string}} [options.tls] with a certificate of this authority
  */
-export async function startProvider(owner, redirects, { authentication = "client_secret_basic", name = "firm", nameless = false, pushed = false, tls } = {}) {
+export async function startProvider(owner, redirects, { authentication = "client_secret_basic", name = "firm", nameless = false, pushed = false, backchannel, tls } = {}) {
   const server = tls ? https.createServer({ cert: await readFile(tls.cert), key: await readFile(tls.key) }) : http.createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(null)));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
@@ -49,17 +50,26 @@ export async function startProvider(owner, redirects, { authentication = "client
     });
     return provider;
   };
+  const logout = backchannel ? { backchannel_logout_uri: backchannel, backchannel_logout_session_required: true } : {};
+  /** @type {{url: string, body: string}[]} what it sent to its clients */
+  const posted = [];
   const configuration = () => ({
     jwks: { keys: [key] },
     // The certified kind can be asked to sign with what we do not take, and nothing here asks it to.
-    clients: [{ client_id: CLIENT, client_secret: SECRET, redirect_uris: redirects, token_endpoint_auth_method: authentication, id_token_signed_response_alg: /** @type {const} */ ("ES256") }],
+    clients: [{ client_id: CLIENT, client_secret: SECRET, redirect_uris: redirects, token_endpoint_auth_method: authentication, id_token_signed_response_alg: /** @type {const} */ ("ES256"), ...logout }],
     claims: { openid: ["sub"], groups: ["groups"] },
     scopes: ["openid", "groups"],
     conformIdTokenClaims: false,
+    // The provider's own client goes to no loopback address.
+    fetch: (/** @type {URL} */ url, /** @type {Record<string, any>} */ { dispatcher: _, ...options }) => {
+      posted.push({ url: String(url), body: String(options.body) });
+      return fetch(url, options);
+    },
     cookies: { keys: ["a key of this run"] },
     findAccount: (/** @type {unknown} */ _, /** @type {string} */ sub) => ({ accountId: sub, claims: async () => ({ sub, groups: sub === "nobody" ? undefined : ["traders", "desk 4"] }) }),
     features: {
       devInteractions: { enabled: true },
+      backchannelLogout: { enabled: true },
       pushedAuthorizationRequests: { enabled: pushed, requirePushedAuthorizationRequests: pushed },
     },
   });
@@ -79,6 +89,7 @@ export async function startProvider(owner, redirects, { authentication = "client
   return {
     issuer,
     asked,
+    posted,
     stop,
     /** From now on it signs with another key, and publishes no other. What else it knows it keeps. @param {string} kid */
     async rotate(kid) {

@@ -2,7 +2,7 @@
 
 use super::EntryError;
 use crate::session::{Facts, Session, Terms};
-use nightlatch_core::{CredentialHash, RuleId, SessionId, Span, Time};
+use nightlatch_core::{CredentialHash, ProviderSession, RuleId, SessionId, Span, Time};
 use nightlatch_store::Pseudonym;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub struct SessionStarted {
     /// The session it continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<String>,
+    /// The session at the provider that it began with, by pseudonym.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_session: Option<String>,
     /// The session that this lease belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
@@ -86,6 +89,7 @@ impl SessionStarted {
             app: app.clone(),
             acr: acr.clone(),
             continues: session.continues().map(|id| id.to_string()),
+            provider_session: session.provider_session().map(|name| name.to_string()),
             parent: session.parent_id().map(|id| id.to_string()),
             credential: hex(&credential.0),
             slot: session.slot().index,
@@ -119,6 +123,12 @@ impl SessionStarted {
     pub(crate) fn continues(&self) -> Result<Option<SessionId>, EntryError> {
         let id = self.continues.as_deref().map(str::parse).transpose();
         id.map_err(|_| EntryError::Field("continues"))
+    }
+
+    /// The session at the provider that it began with.
+    pub(crate) fn provider_session(&self) -> Result<Option<ProviderSession>, EntryError> {
+        let name = self.provider_session.as_deref().map(str::parse).transpose();
+        name.map_err(|_| EntryError::Field("provider_session"))
     }
 
     /// The subject's name in the ledger.

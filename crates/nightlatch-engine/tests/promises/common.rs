@@ -114,6 +114,7 @@ pub(crate) fn request(name: &str) -> Start {
         acr: None,
         authenticated: None,
         continues: None,
+        provider_session: None,
         parent: None,
         tighter: Tighter::default(),
         cause: "test",

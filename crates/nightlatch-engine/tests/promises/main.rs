@@ -12,6 +12,7 @@ mod never_late;
 mod never_longer;
 mod never_revived;
 mod on_the_record;
+mod provider_logout;
 mod restart;
 mod running;
 mod signed_in;

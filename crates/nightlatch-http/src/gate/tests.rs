@@ -25,6 +25,7 @@ pub(crate) async fn stage(time: Box<dyn TimeSource>) -> Stage {
         acr: None,
         authenticated: None,
         continues: None,
+        provider_session: None,
         parent: None,
         tighter: Tighter::default(),
         cause: "test",

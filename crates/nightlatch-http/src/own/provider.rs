@@ -82,6 +82,7 @@ impl Gateway {
                     groups: who.groups,
                     authenticated: Some(who.authenticated),
                     acr: who.acr,
+                    provider_session: who.provider_session,
                     cause: "sign_in",
                 };
                 self.start_for(who, headers, read, &return_to).await

@@ -8,7 +8,7 @@ use crate::{
     road::Read,
 };
 use http::{HeaderMap, StatusCode};
-use nightlatch_core::{Activity, Kind, Subject, Time};
+use nightlatch_core::{Activity, Kind, ProviderSession, Subject, Time};
 use nightlatch_engine::{Admission, Session, Start, StartError, Tighter};
 use std::{borrow::Cow, sync::Arc};
 
@@ -19,6 +19,8 @@ pub(super) struct Who {
     /// When; now, if not said.
     pub(super) authenticated: Option<Time>,
     pub(super) acr: Option<String>,
+    /// The session at the provider that it begins with.
+    pub(super) provider_session: Option<ProviderSession>,
     /// Why the session starts, for the record.
     pub(super) cause: &'static str,
 }
@@ -60,6 +62,7 @@ impl Gateway {
             acr: who.acr,
             authenticated: who.authenticated,
             continues: continued,
+            provider_session: who.provider_session,
             parent: None,
             tighter: Tighter::default(),
             cause: who.cause,

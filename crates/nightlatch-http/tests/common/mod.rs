@@ -113,6 +113,7 @@ impl Site {
             acr: None,
             authenticated: None,
             continues: None,
+            provider_session: None,
             parent: None,
             tighter: Tighter::default(),
             cause: "test",

@@ -11,13 +11,13 @@ const NOW: Time = Time::from_millis(1_800_000_000_000);
 const S: u64 = 1_800_000_000;
 
 /// A provider's key pair, made for this run.
-struct Pair {
+pub(crate) struct Pair {
     private: EncodingKey,
     public: Vec<u8>,
 }
 
 impl Pair {
-    fn new() -> Pair {
+    pub(crate) fn new() -> Pair {
         let random = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).unwrap();
@@ -28,12 +28,16 @@ impl Pair {
         }
     }
 
-    fn jwk(&self, kid: &str) -> Value {
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
         let half = |at: usize| BASE64_URL_SAFE_NO_PAD.encode(&self.public[at..at + 32]);
         json!({"kty": "EC", "crv": "P-256", "kid": kid, "use": "sig", "alg": "ES256", "x": half(1), "y": half(33)})
     }
 
-    fn sign(&self, kid: &str, claims: &Value) -> String {
+    pub(crate) fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    pub(crate) fn sign(&self, kid: &str, claims: &Value) -> String {
         let head = JwtHeader { kid: Some(kid.to_owned()), ..JwtHeader::new(Algorithm::ES256) };
         encode(&head, claims, &self.private).unwrap()
     }

@@ -162,6 +162,7 @@ fn order(state: &ApiState, provider: &str, body: StartBody) -> Result<Start, Pro
         acr: body.acr,
         authenticated: authenticated.transpose()?,
         continues: body.continues.map(|text| continued(state, &subject, &text)).transpose()?,
+        provider_session: None,
         parent: None,
         tighter: Tighter { idle: span("idle", body.idle)?, absolute: span("absolute", body.absolute)? },
         cause: "api",

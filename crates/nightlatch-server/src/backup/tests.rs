@@ -51,6 +51,7 @@ fn request(name: &str) -> Start {
         acr: None,
         authenticated: None,
         continues: None,
+        provider_session: None,
         parent: None,
         tighter: Tighter::default(),
         cause: "test",

@@ -91,6 +91,7 @@ fn take(engine: &Engine, index: u64, entry: Entry, endings: &mut BTreeMap<String
         | Entry::Restored { .. }
         | Entry::SubjectBlocked(_)
         | Entry::SubjectUnblocked(_)
+        | Entry::ProviderLogout(_)
         | Entry::Stopped { .. } => {}
     }
 }

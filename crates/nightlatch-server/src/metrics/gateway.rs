@@ -1,7 +1,7 @@
 //! What the gateway counts: applications that fail, and clients that run into a limit.
 
 use super::{Metric, Sample, Value};
-use nightlatch_http::{CutOff, Gateway};
+use nightlatch_http::{CutOff, Gateway, LogoutToken};
 use prometheus_client::metrics::MetricType;
 
 pub(super) const METRICS: &[Metric<Gateway>] = &[
@@ -35,6 +35,21 @@ pub(super) const METRICS: &[Metric<Gateway>] = &[
                 value: Value::Counter(gateway.cut_off(limit)),
             };
             CutOff::ALL.map(cut_off).into()
+        },
+    },
+    Metric {
+        name: "nightlatch_logout_tokens",
+        kind: MetricType::Counter,
+        labels: "`result` (`accepted`, `refused`, `replayed`, `unverifiable`)",
+        means: "Logout tokens that came from providers, or from whoever says to be one. An accepted one ended what it names; a refused one is \
+                not believed, and anybody can send those; a replayed one was used before; an unverifiable one came while the provider's keys \
+                were not to be had, and the sessions it may have named live on.",
+        samples: |gateway| {
+            let tokens = |what: LogoutToken| Sample {
+                labels: vec![("result", what.code().to_owned())],
+                value: Value::Counter(gateway.logout_tokens(what)),
+            };
+            LogoutToken::ALL.map(tokens).into()
         },
     },
 ];

@@ -236,6 +236,7 @@ async fn a_lease_names_its_parent() {
         acr: None,
         authenticated: None,
         continues: None,
+        provider_session: None,
         parent: Some(parent.facts.id),
         tighter: Tighter::default(),
         cause: "lease",
