@@ -6,7 +6,7 @@
 use crate::{
     cookies::CookieNames,
     download::DownloadError,
-    gateway::{Gateway, OWN_PREFIX},
+    gateway::Gateway,
     grpc::{self, Status},
     inbound::Inbound,
     pages,
@@ -66,7 +66,7 @@ impl Asker {
     }
 
     fn login_url(&self) -> String {
-        format!("{OWN_PREFIX}login?return_to={}", query_value(&self.return_to))
+        pages::login_link(None, None, &self.return_to)
     }
 }
 
@@ -137,8 +137,9 @@ impl Gateway {
         if asker.call {
             return trailers_only(Status::Unauthenticated, INSUFFICIENT, Outcome::NotForwarded);
         }
+        let login_url = pages::login_link(None, demand.acr.as_deref(), &asker.return_to);
         if asker.navigation {
-            return self.to_login(asker, Vec::new());
+            return redirect(&login_url);
         }
         let max_age = demand.age.as_millis() / 1_000;
         let mut body = json!({
@@ -146,7 +147,7 @@ impl Gateway {
             "title": "This needs a fresh sign-in.",
             "status": 401,
             "max_age": max_age,
-            "login_url": asker.login_url(),
+            "login_url": login_url,
         });
         let mut challenge = format!("Bearer error=\"{INSUFFICIENT}\", max_age=\"{max_age}\"");
         if let Some(acr) = &demand.acr {

@@ -251,6 +251,12 @@ impl Gateway {
         Some(self.named(app).flat_map(|app| app.demands(request)).collect())
     }
 
+    /// Whether a route asks for an authentication of this `acr`.
+    pub(crate) fn demands_acr(&self, acr: &str) -> bool {
+        let mut routes = self.apps.iter().flat_map(|app| &app.sensitive);
+        routes.any(|route| route.demand.acr.as_deref() == Some(acr))
+    }
+
     fn named(&self, name: &str) -> impl Iterator<Item = &App> {
         self.apps.iter().filter(move |app| app.name == name)
     }

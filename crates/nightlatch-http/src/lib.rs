@@ -72,7 +72,9 @@ pub use failures::{CutOff, Failure};
 pub use gateway::{AppSettings, DemoUser, Gateway, GatewayError, OWN_PREFIX, SensitiveRoute, Settings};
 pub use limits::{Http2, Limits};
 pub use own::LogoutToken;
-pub use sign_in::{Begun, Finished, Identified, LogoutFailure, Pending, Provider, SignIn, SignInFailure};
+pub use sign_in::{
+    Asked, Begun, Finished, Identified, LogoutFailure, Pending, Provider, SignIn, SignInFailure,
+};
 pub use socket::Socket;
 pub use upstream::Protocol;
 

@@ -8,6 +8,7 @@ mod backchannel;
 mod provider;
 mod sessions;
 mod start;
+mod step_up;
 
 use crate::{
     answer::{

@@ -21,6 +21,7 @@ pub trait SignIn: fmt::Debug + Send + Sync {
         provider: &'a str,
         redirect_uri: &'a str,
         return_to: &'a str,
+        asked: Asked,
         now: Time,
     ) -> Pending<'a, Begun>;
 
@@ -49,6 +50,15 @@ pub struct Provider {
     pub name: String,
     /// On the page.
     pub display: String,
+}
+
+/// What the authentication has to be, beyond what every sign-in asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Made for this sign-in, however young an older one may be.
+    pub fresh: bool,
+    /// Of this `acr`, in the provider's words.
+    pub acr: Option<String>,
 }
 
 /// A sign-in that has begun.
@@ -120,6 +130,8 @@ pub enum SignInFailure {
     NotBelieved,
     /// The authentication is too old, and asking again did not help.
     Stale,
+    /// The authentication is not of the kind that was asked for, and asking again did not help.
+    OtherAcr,
     /// The groups are not known.
     NoGroups,
     /// A fault of this machine.

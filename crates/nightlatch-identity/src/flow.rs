@@ -35,7 +35,11 @@ pub(crate) struct Flow {
     pub(crate) return_to: String,
     /// The redirect URI that the code is bound to.
     pub(crate) redirect_uri: String,
-    /// How often the provider was asked before and answered with an authentication that was too old.
+    /// Whether only an authentication will do that is made for this flow.
+    pub(crate) fresh: bool,
+    /// What `acr` the provider has to answer with, if any one is asked for.
+    pub(crate) acr: Option<String>,
+    /// How often the provider was asked before and answered with an authentication that would not do.
     pub(crate) stale_before: u8,
 }
 
@@ -202,6 +206,8 @@ mod tests {
             started: NOW.as_millis(),
             return_to: "/orders".to_owned(),
             redirect_uri: "https://desk.example/_nightlatch/callback".to_owned(),
+            fresh: false,
+            acr: None,
             stale_before: 0,
         }
     }

@@ -54,6 +54,6 @@ pub use metadata::MetadataError;
 pub use names::Names;
 pub use outbound::OutboundError;
 pub use party::{
-    Begun, Finished, Identified, LogoutError, NoRandomness, RelyingParty, SignInError, SignedOut,
+    Asked, Begun, Finished, Identified, LogoutError, NoRandomness, RelyingParty, SignInError, SignedOut,
 };
 pub use provider::{ClientAuthentication, ClientSecret, ProviderSettings};

@@ -47,6 +47,15 @@ pub struct Begun {
     pub kept: String,
 }
 
+/// What an authentication has to be, beyond what the configuration asks of every one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Made for this sign-in, whatever `session_max_age` allows.
+    pub fresh: bool,
+    /// Of this `acr`, in the provider's words.
+    pub acr: Option<String>,
+}
+
 /// Somebody whom a provider vouches for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identified {
@@ -69,7 +78,7 @@ pub struct Identified {
 pub enum Finished {
     /// Somebody is there.
     Identified(Identified),
-    /// The authentication was too old, and the provider is asked once more.
+    /// The authentication was too old or of another `acr`, and the provider is asked once more.
     Again(Begun),
 }
 
@@ -129,6 +138,9 @@ pub enum SignInError {
     /// It vouches for an authentication that is too old, and did so before.
     #[error("the provider let the subject in without a new authentication")]
     Stale,
+    /// It vouches for an authentication of another `acr` than was asked for, and did so before.
+    #[error("the provider let the subject in without the `acr` that was asked for")]
+    OtherAcr,
     /// The groups are not there, or not all of them: less would be known than the firm's limits need.
     #[error("the ID token does not list all groups in the claim `{0}`")]
     NoGroups(String),
@@ -177,6 +189,7 @@ impl RelyingParty {
         provider: &str,
         redirect_uri: &str,
         return_to: &str,
+        asked: Asked,
         now: Time,
     ) -> Result<Begun, SignInError> {
         let (settings, memory) = self.provider(provider)?;
@@ -187,6 +200,8 @@ impl RelyingParty {
             started: now.as_millis(),
             return_to: return_to.to_owned(),
             redirect_uri: redirect_uri.to_owned(),
+            fresh: asked.fresh,
+            acr: asked.acr,
             stale_before: 0,
         };
         self.ask(settings, &known, &flow).await
@@ -228,9 +243,15 @@ impl RelyingParty {
         let token = redeem::redeem(settings, &known.metadata.token_endpoint, &code).await;
         let token = token.map_err(SignInError::Redeem)?;
         turn.taken(now());
-        match self.believe(settings, memory, &known, &flow, &token, &now).await {
-            Ok(claims) => Ok(Finished::Identified(self.identified(settings, flow, claims)?)),
-            Err(SignInError::NotBelieved(IdTokenError::Stale)) if flow.stale_before < STALE_MOST => {
+        let believed = self.believe(settings, memory, &known, &flow, &token, &now).await;
+        let short = match &believed {
+            Ok(claims) if flow.acr.is_some() && claims.acr != flow.acr => Some(SignInError::OtherAcr),
+            Err(SignInError::NotBelieved(IdTokenError::Stale)) => Some(SignInError::Stale),
+            Ok(_) | Err(_) => None,
+        };
+        match short {
+            None => Ok(Finished::Identified(self.identified(settings, flow, believed?)?)),
+            Some(_) if flow.stale_before < STALE_MOST => {
                 let again = Flow {
                     id: Flows::name().map_err(|_| NoRandomness)?,
                     started: now().as_millis(),
@@ -239,8 +260,7 @@ impl RelyingParty {
                 };
                 self.ask(settings, &known, &again).await.map(Finished::Again)
             }
-            Err(SignInError::NotBelieved(IdTokenError::Stale)) => Err(SignInError::Stale),
-            Err(error) => Err(error),
+            Some(error) => Err(error),
         }
     }
 
@@ -264,6 +284,7 @@ impl RelyingParty {
                 algorithms: &known.metadata.algorithms,
                 authenticated_since: settings
                     .session_max_age
+                    .filter(|_| !flow.fresh)
                     .map_or(started, |age| now.minus(age).min(started)),
                 now,
             };
@@ -344,7 +365,7 @@ impl RelyingParty {
         let (nonce, challenge) = (self.flows.nonce(&flow.id), challenge(&self.flows.verifier(&flow.id)));
         let scope = settings.scopes.join(" ");
         // `max_age` makes the provider say when (OpenID Connect Core section 3.1.2.1); what it says is checked.
-        let age = settings.session_max_age.filter(|_| flow.stale_before == 0);
+        let age = settings.session_max_age.filter(|_| flow.stale_before == 0 && !flow.fresh);
         let max_age = age.map_or(0, |age| age.as_millis() / 1_000).to_string();
         let mut fields = vec![
             ("response_type", "code"),
@@ -357,6 +378,9 @@ impl RelyingParty {
             ("code_challenge_method", "S256"),
             ("max_age", max_age.as_str()),
         ];
+        if let Some(acr) = &flow.acr {
+            fields.push(("acr_values", acr));
+        }
         if age.is_none() {
             fields.push(("prompt", "login"));
         }

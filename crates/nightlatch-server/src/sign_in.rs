@@ -14,7 +14,9 @@ use crate::{
 };
 use nightlatch_core::{Span, Time};
 use nightlatch_engine::{ProviderLogout, TokenName};
-use nightlatch_http::{Begun, Finished, Identified, LogoutFailure, Pending, Provider, SignIn, SignInFailure};
+use nightlatch_http::{
+    Asked, Begun, Finished, Identified, LogoutFailure, Pending, Provider, SignIn, SignInFailure,
+};
 use nightlatch_identity::{
     self as identity, ClientAuthentication, ClientSecret, FlowError, IdTokenError, LogoutError, Names,
     NoRandomness, PostError, ProviderSettings, RelyingParty, SignInError,
@@ -130,10 +132,12 @@ impl SignIn for AtProviders {
         provider: &'a str,
         redirect_uri: &'a str,
         return_to: &'a str,
+        asked: Asked,
         now: Time,
     ) -> Pending<'a, Begun> {
         Box::pin(async move {
-            let begun = self.party.begin(provider, redirect_uri, return_to, now).await;
+            let asked = identity::Asked { fresh: asked.fresh, acr: asked.acr };
+            let begun = self.party.begin(provider, redirect_uri, return_to, asked, now).await;
             begun.map(under_way).map_err(|error| failed(&error))
         })
     }
@@ -223,6 +227,7 @@ fn kind(error: &SignInError) -> SignInFailure {
         SignInError::Flow(FlowError::Full) => SignInFailure::Busy,
         SignInError::Declined(_) => SignInFailure::Declined,
         SignInError::NotBelieved(IdTokenError::Stale) | SignInError::Stale => SignInFailure::Stale,
+        SignInError::OtherAcr => SignInFailure::OtherAcr,
         SignInError::NoGroups(_) => SignInFailure::NoGroups,
         SignInError::MixedUp | SignInError::NotBelieved(_) | SignInError::Redeem(_) => {
             SignInFailure::NotBelieved

@@ -11,7 +11,7 @@ use crate::{
     gateway::{Gateway, OWN_PREFIX},
     pages::{self, Choice},
     road::Read,
-    sign_in::{Begun, Finished, SignIn, SignInFailure},
+    sign_in::{Asked, Begun, Finished, SignIn, SignInFailure},
 };
 use http::{
     HeaderMap, StatusCode,
@@ -35,11 +35,14 @@ impl Gateway {
             return_to = "/".to_owned();
         }
         let notice = self.ended_notice(headers, read);
+        // Only what a route of ours asks for: a link from elsewhere must not make up a demand that nobody can meet.
+        let acr = parameter(query, "acr_values").filter(|acr| self.demands_acr(acr));
+        let asked = Asked { fresh: self.live_session(headers, read).is_some(), acr };
         let provider = match (parameter(query, "provider"), at.providers()) {
             (Some(chosen), _) => chosen,
             (None, [only]) if notice.is_none() => only.name.clone(),
             (None, providers) => {
-                let link = |name: &str| pages::login_link(Some(name), &return_to);
+                let link = |name: &str| pages::login_link(Some(name), asked.acr.as_deref(), &return_to);
                 let choices = providers
                     .iter()
                     .map(|one| Choice { display: one.display.clone(), link: link(&one.name) });
@@ -55,7 +58,7 @@ impl Gateway {
             return self.sign_in_failed(SignInFailure::NotThisBrowser, read, &return_to);
         };
         let now = self.engine.clock().now();
-        match at.begin(&provider, &redirect_uri, &return_to, now).await {
+        match at.begin(&provider, &redirect_uri, &return_to, asked, now).await {
             Ok(begun) => self.to_provider(&begun, headers, read),
             Err(failure) => self.sign_in_failed(failure, read, &return_to),
         }
@@ -85,7 +88,7 @@ impl Gateway {
                     provider_session: who.provider_session,
                     cause: "sign_in",
                 };
-                self.start_for(who, headers, read, &return_to).await
+                self.step_up_or_start(who, headers, read, &return_to).await
             }
             Ok(Finished::Again(begun)) => self.to_provider(&begun, headers, read),
             Err(failure) => self.sign_in_failed(failure, read, "/"),
@@ -124,7 +127,7 @@ impl Gateway {
             title: &said.title,
             sentence: &said.detail,
             code: said.code,
-            again: &pages::login_link(None, return_to),
+            again: &pages::login_link(None, None, return_to),
         };
         page(said.status, &pages::sign_in_failed(&shown))
     }
@@ -215,6 +218,13 @@ fn words(failure: SignInFailure) -> Obstacle {
             "You were not asked to sign in anew.",
             "Your firm's sign-in let you pass because you had signed in before, and here each session begins with a new sign-in. Sign \
              out there, then sign in again.",
+        ),
+        SignInFailure::OtherAcr => (
+            StatusCode::FORBIDDEN,
+            "sign-in-too-weak",
+            "This needs a stronger sign-in.",
+            "Your firm's sign-in let you pass in another way than the page you wanted needs. What you were signed in to before goes on; \
+             if you cannot sign in more strongly, call the help desk.",
         ),
         SignInFailure::NoGroups => (
             StatusCode::FORBIDDEN,

@@ -111,7 +111,7 @@ const GROUPS_TOO_LARGE: Obstacle = Obstacle {
     detail: Cow::Borrowed("Your firm's limits depend on them, so nobody was signed in. Call the help desk."),
 };
 
-const CANNOT_START: Obstacle = Obstacle {
+pub(super) const CANNOT_START: Obstacle = Obstacle {
     status: StatusCode::SERVICE_UNAVAILABLE,
     code: "not-recording",
     title: Cow::Borrowed("Nobody can sign in right now."),

@@ -40,11 +40,12 @@ pub fn sign_in_failed(failed: &SignInFailed<'_>) -> Page {
     Page::of(&Failed { failed: *failed })
 }
 
-/// The path that begins a sign-in, at this provider if one is chosen.
+/// The path that begins a sign-in, at this provider if one is chosen, and of this `acr` if one is needed.
 #[must_use]
-pub fn login_link(provider: Option<&str>, return_to: &str) -> String {
+pub fn login_link(provider: Option<&str>, acr: Option<&str>, return_to: &str) -> String {
     let chosen = provider.map(|name| format!("provider={}&", query_value(name))).unwrap_or_default();
-    format!("{OWN_PREFIX}login?{chosen}return_to={}", query_value(return_to))
+    let asked = acr.map(|acr| format!("acr_values={}&", query_value(acr))).unwrap_or_default();
+    format!("{OWN_PREFIX}login?{chosen}{asked}return_to={}", query_value(return_to))
 }
 
 #[derive(Template)]
