@@ -14,11 +14,12 @@ const BOUNDS: Bounds = Bounds { wait: Duration::from_secs(5), bytes_most: 512 * 
 /// What is known of a provider before it is asked anything.
 #[derive(Clone, Debug)]
 pub struct ProviderSettings {
-    /// Its name here: the `provider` of every subject that it vouches for. Never changes, or everybody becomes somebody else.
+    /// Its name here, in addresses and logs. A subject's `provider` is the issuer.
     pub name: String,
     /// What people read.
     pub display: String,
-    /// Its issuer identifier, exactly as it writes it itself: compared, never normalised (OpenID Connect Discovery section 4.3).
+    /// Its issuer identifier, exactly as it writes it itself: compared, never normalised (OpenID Connect Discovery section 4.3). The `provider` of
+    /// every subject that it vouches for: if it changes, everybody becomes somebody else.
     pub issuer: String,
     /// What it calls us.
     pub client_id: String,

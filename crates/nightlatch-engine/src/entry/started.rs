@@ -18,7 +18,7 @@ pub struct SessionStarted {
     /// The subject's groups at sign-in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// Why: `demo_sign_in`, `api`, ...
+    /// Why: `demo_sign_in`, `sign_in`, `api`, ...
     pub cause: String,
     /// When the entry was made.
     pub at: u64,

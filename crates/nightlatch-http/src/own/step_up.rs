@@ -1,8 +1,8 @@
 //! Somebody with a live session has signed in at a provider once more: the session goes on, with that authentication and a new credential.
 //!
 //! Only the same subject in the same groups and the same session at the provider goes on: what a session started with does not change, and a
-//! logout there names that. Anything else starts a new one. No limit
-//! moves here; the old credential stays good for as long as its replacement may be lost, and ends the session when it is used after that.
+//! logout there names that. Anything else starts a new one. No limit moves here; the old credential stays good for as long as its
+//! replacement may be lost, and ends the session when it is used after that.
 
 use super::start::{CANNOT_START, Who};
 use crate::{
