@@ -39,6 +39,11 @@ describe("proof", () => {
     await site.api("operator", `DELETE /v1/sessions/${revoked.id}?cause=review&ticket=INC-1`);
     const blocked = await site.start({ subject: "grace" });
     assert.equal((await site.api("operator", "PUT /v1/subjects/grace/block", { cause: "left the firm" })).status, 200);
+    // One that steps up, with the new credential presented.
+    const proved = await site.start({ subject: "lin" });
+    const added = await site.api("issuer", `POST /v1/sessions/${proved.id}/authentications`, { acr: "mfa" });
+    assert.equal(added.status, 201, added.text);
+    await ask(`${site.url}/api/orders`, { headers: { Authorization: `Bearer ${added.json().token}` } });
     await stream.over;
     await ask(`${site.url}/api/orders`, { headers: { Cookie: idle.cookie } });
     for (const id of [idles, revoked.id, blocked.id]) await site.recorded(id, "session_ended");
