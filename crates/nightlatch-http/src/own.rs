@@ -192,11 +192,12 @@ impl Gateway {
         answer
     }
 
-    async fn end_by_user(&self, session: &Arc<Session>, cause: Option<&str>) {
+    /// Ends a session as its user's will, on record when this is done. False if it was over before.
+    async fn end_by_user(&self, session: &Arc<Session>, cause: Option<&str>) -> bool {
         let order = EndOrder { reason: EndReason::Logout, by: "user", cause };
-        if let Some(index) = self.engine.end(session, order) {
-            self.engine.durable(index).await;
-        }
+        let Some(index) = self.engine.end(session, order) else { return false };
+        self.engine.durable(index).await;
+        true
     }
 
     /// How the session is; with `Active`, after the guard saw real input.

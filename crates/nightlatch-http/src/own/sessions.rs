@@ -91,11 +91,11 @@ impl Gateway {
             return self.refuse(&read.asker, &NOTHING_NAMED);
         };
         let cause = format!("by the user from session {}", own.facts.id);
-        let order = EndOrder { reason: EndReason::Logout, by: "user", cause: Some(&cause) };
         let ended = if named == OTHERS {
             if is_stale(own, self.engine.clock().now()) {
                 return self.sign_in_first(&read.asker);
             }
+            let order = EndOrder { reason: EndReason::Logout, by: "user", cause: Some(&cause) };
             self.engine.end_all_but(own, order).await
         } else if named == own.facts.id.to_string() {
             return self.sign_out(&head.headers, &read).await;
@@ -109,11 +109,8 @@ impl Gateway {
                     None => self.refuse(&read.asker, &NO_SUCH_SESSION),
                 };
             };
-            let index = self.engine.end(&session, order);
-            if let Some(index) = index {
-                self.engine.durable(index).await;
-            }
-            index.map(|_| session.facts.id).into_iter().collect()
+            let ended = self.end_by_user(&session, Some(&cause)).await;
+            ended.then_some(session.facts.id).into_iter().collect()
         };
         done(&read.asker, &named, &ended)
     }
